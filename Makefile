@@ -1,0 +1,93 @@
+# `make` builds going, `make install` installs it, `make run` shows it at work,
+# `make test` runs every test there is.
+
+PREFIX = /usr
+sbindir = $(PREFIX)/sbin
+mandir = $(PREFIX)/share/man
+# going itself looks for its services in /etc/going.d; with another directory
+# here it has to be told by `going -d`.
+sysconfdir = /etc
+
+CARGO = cargo
+# Static and the same on every distribution, which glibc's own static programs
+# are not: those load modules of the glibc they were built with.
+TARGET = $(shell uname -m)-unknown-linux-musl
+# For how long `make test` fuzzes, in seconds.
+FUZZ = 20
+# More options for `make run`, for instance ARGS=-v.
+ARGS =
+
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
+CARGO_TARGET_DIR ?= target
+BUILT = $(CARGO_TARGET_DIR)/built
+
+all: static
+
+# The static binary; or the host's own kind, if the target cannot be had.
+static:
+	@./tests/need cargo
+	@set -e; host=--target; target=$(TARGET); \
+	has() { test -d "$$(rustc --print target-libdir --target $$target 2>/dev/null)"; }; \
+	has || rustup target add $$target || :; \
+	has || { host=; target=; echo "No Rust target $(TARGET) here: building a dynamic going."; }; \
+	$(CARGO) build --release --locked $$host $$target; \
+	mkdir -p $(BUILT); \
+	install -m 755 $(CARGO_TARGET_DIR)/$$target/release/going $(BUILT)/going
+
+# Only where nothing was built yet, so that `sudo make install` needs no cargo.
+$(BUILT)/going:
+	@$(MAKE) static
+
+# Stop it with Ctrl-C. Edit the examples while it runs, and see what it says.
+# Root's going takes no files of other users, so for root they may be copied.
+run: static
+	@set -e; dir=etc/going.d; \
+	if [ "$$(id -u)" = 0 ] && [ "$$(stat -c %u $$dir/clock)" != 0 ]; then \
+		dir=$$(mktemp -d)/going.d; cp -R etc/going.d "$$dir"; \
+		echo "The examples belong to another user; root runs copies: $$dir"; \
+	fi; \
+	exec $(BUILT)/going -d "$$dir" --report stderr $(ARGS)
+
+check:
+	@./tests/need cargo fmt clippy mandoc
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	mandoc -Tlint -W warning man/*.[1-9]
+	$(CARGO) test --locked --test house
+
+test: static
+	@./tests/need cargo busybox unshare
+	@./tests/run $(BUILT)/going $(FUZZ)
+
+bench: bench-memory
+
+bench-memory: static
+	@./tests/bench/memory $(BUILT)/going
+
+# Into another name first, then in its place at once: init may start going at
+# any moment. What the operator has in going.d is the operator's.
+install: $(BUILT)/going
+	install -d "$(DESTDIR)$(sbindir)" "$(DESTDIR)$(mandir)/man5" "$(DESTDIR)$(mandir)/man8"
+	install -m 755 $(BUILT)/going "$(DESTDIR)$(sbindir)/.going.new"
+	mv -f "$(DESTDIR)$(sbindir)/.going.new" "$(DESTDIR)$(sbindir)/going"
+	install -m 644 man/*.5 "$(DESTDIR)$(mandir)/man5"
+	install -m 644 man/*.8 "$(DESTDIR)$(mandir)/man8"
+	test -d "$(DESTDIR)$(sysconfdir)/going.d" || \
+		install -d -m 755 "$(DESTDIR)$(sysconfdir)/going.d"
+
+# The services in going.d stay.
+uninstall:
+	rm -f "$(DESTDIR)$(sbindir)/going"
+	for page in man/*.5; do rm -f "$(DESTDIR)$(mandir)/man5/$${page##*/}"; done
+	for page in man/*.8; do rm -f "$(DESTDIR)$(mandir)/man8/$${page##*/}"; done
+
+dist:
+	mkdir -p dist
+	git archive --prefix=going-$(VERSION)/ -o dist/going-$(VERSION).tar.gz HEAD
+	@echo dist/going-$(VERSION).tar.gz
+
+clean:
+	rm -rf dist tests/fuzz/target
+	$(CARGO) clean
+
+.PHONY: all static run check test bench bench-memory install uninstall dist clean

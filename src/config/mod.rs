@@ -1,0 +1,14 @@
+//! From the text of a service file to a [`Spec`]. Pure: it reads no file, looks
+//! nothing up and knows no clock, so that every complaint can be a golden test.
+
+pub mod grammar;
+pub mod keys;
+pub mod names;
+pub mod parse;
+pub mod signals;
+mod spec;
+pub mod values;
+pub mod words;
+
+pub use parse::{Complaint, line_of, parse, set_default};
+pub use spec::{Burst, Kind, Policy, Restart, Signal, Spec, StopStep, Stream, Success, Whom};

@@ -1,0 +1,176 @@
+//! What one service file says, as values: nothing here knows lines, files or
+//! the system, and nothing here is decided.
+
+use std::time::Duration;
+
+/// Everything a service file can say. Lives only while a service is compared or
+/// spawned; between times its text is kept instead, the smallest form it has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spec {
+    /// What the supervisor needs at hand all the time.
+    pub policy: Policy,
+    /// The words of the command; never empty in a parsed spec.
+    pub cmd: Vec<String>,
+    /// Working directory, absolute.
+    pub cwd: String,
+    /// User name or number; `None` is going's own.
+    pub user: Option<String>,
+    /// Group name or number; `None` is the user's own.
+    pub group: Option<String>,
+    /// Supplementary groups; `None` are the user's own, as initgroups(3) has them.
+    pub groups: Option<Vec<String>>,
+    /// File mode creation mask, at most 0o777.
+    pub umask: u32,
+    /// Variables, in file order; a later one wins over an earlier of its name.
+    pub env: Vec<(String, String)>,
+    /// Where the service reads from.
+    pub stdin: Stream,
+    /// Where its output goes.
+    pub stdout: Stream,
+    /// Where its errors go.
+    pub stderr: Stream,
+    /// One line for people.
+    pub description: String,
+}
+
+/// Where a standard stream leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stream {
+    /// `/dev/null`.
+    Null,
+    /// Going's own stream.
+    Inherit,
+    /// An absolute path: read for stdin, appended to for the others.
+    File(String),
+    /// Wherever stdout leads (stderr only).
+    Stdout,
+}
+
+/// The part of a spec by which the supervisor decides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// Runs for ever, or once.
+    pub kind: Kind,
+    /// When it is started again.
+    pub restart: Restart,
+    /// The ends which are no failure.
+    pub success: Box<[Success]>,
+    /// A run shorter than this is a strike.
+    pub min_uptime: Duration,
+    /// The first quarantine of a row; doubled for each further one.
+    pub backoff: Duration,
+    /// No quarantine is longer than this, jitter aside.
+    pub backoff_max: Duration,
+    /// Per cent by which a quarantine may be shorter or longer, at most 100.
+    pub jitter: u8,
+    /// Give up after so many strikes in a row; 0 is never.
+    pub strikes: u32,
+    /// So many deaths within so long a time of running are a crash loop.
+    pub burst: Option<Burst>,
+    /// Signals and how long each is given to work; KILL always follows the last.
+    pub stop: Box<[StopStep]>,
+    /// Who gets those signals; KILL always reaches all.
+    pub kill: Whom,
+}
+
+/// How long a service is meant to live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Until it is stopped.
+    Service,
+    /// Until it has done its work, once.
+    Oneshot,
+}
+
+/// When a service that ended is started again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Restart {
+    /// However it ended.
+    Always,
+    /// When it ended in another way than `success` lists.
+    OnFailure,
+    /// Never.
+    Never,
+}
+
+/// An end that is no failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Success {
+    /// This exit status.
+    Code(u8),
+    /// Death by this signal.
+    Signal(Signal),
+}
+
+/// `count` deaths within `within` of running, however long each run was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Burst {
+    /// At least 2.
+    pub count: u16,
+    /// Time spent running, quarantines not counted.
+    pub within: Duration,
+}
+
+/// One step of a stop sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StopStep {
+    /// What is sent.
+    pub signal: Signal,
+    /// How long to wait before the next step.
+    pub wait: Duration,
+}
+
+/// Who is signalled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whom {
+    /// The main process alone.
+    Process,
+    /// Its process group.
+    Group,
+    /// Every descendant, whatever session or group it made for itself.
+    All,
+}
+
+/// A signal by its Linux number, 1 to 64 (signal(7), the generic numbers).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Signal(pub u8);
+
+impl Default for Spec {
+    /// What a file says that says nothing. It lacks a command, so it is no
+    /// service yet.
+    fn default() -> Spec {
+        Spec {
+            policy: Policy::default(),
+            cmd: Vec::new(),
+            cwd: "/".into(),
+            user: None,
+            group: None,
+            groups: None,
+            umask: 0o022,
+            env: Vec::new(),
+            stdin: Stream::Null,
+            stdout: Stream::Inherit,
+            stderr: Stream::Inherit,
+            description: String::new(),
+        }
+    }
+}
+
+impl Default for Policy {
+    /// The numbers are explained in `keys.rs`, whose table must say the same.
+    fn default() -> Policy {
+        Policy {
+            kind: Kind::Service,
+            restart: Restart::Always,
+            success: Box::new([Success::Code(0)]),
+            min_uptime: Duration::from_secs(5),
+            backoff: Duration::from_secs(1),
+            backoff_max: Duration::from_secs(300),
+            jitter: 10,
+            strikes: 0,
+            burst: Some(Burst { count: 10, within: Duration::from_secs(60) }),
+            stop: Box::new([StopStep { signal: Signal::TERM, wait: Duration::from_secs(10) }]),
+            kill: Whom::Group,
+        }
+    }
+}

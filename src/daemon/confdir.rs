@@ -1,0 +1,185 @@
+//! The directory of service files. inotify is only the doorbell; the listing is
+//! the truth, read whole each time, so that an overflow, a rename or a replaced
+//! directory cannot be misunderstood. It must never wait for a file, which is
+//! why everything but regular files is refused.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Read};
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask};
+use nix::unistd::Uid;
+
+use crate::config::names::{self, Name};
+
+/// Beyond this a file is no service file but a mistake.
+const MAX_FILE: u64 = 1 << 20;
+
+/// The directory and the watches on it.
+pub struct Directory {
+    /// Where it is.
+    pub path: PathBuf,
+    inotify: Inotify,
+    /// The directory itself, while it is there.
+    inside: Option<WatchDescriptor>,
+    /// What it is, or will be, an entry of, where that can change.
+    around: Option<WatchDescriptor>,
+}
+
+/// An entry which might be a service.
+pub struct Entry {
+    /// Its name, as far as it can be shown.
+    pub name: String,
+    /// Why it cannot be one, if its name is to blame.
+    pub refusal: Option<String>,
+}
+
+impl Directory {
+    /// Watches `path`, be it there or not.
+    ///
+    /// # Errors
+    /// What inotify_init1(2) says.
+    pub fn new(path: PathBuf) -> io::Result<Directory> {
+        let inotify = Inotify::init()?;
+        let mut directory = Directory { path, inotify, inside: None, around: None };
+        directory.watch();
+        Ok(directory)
+    }
+
+    /// What to poll.
+    pub fn doorbell(&self) -> RawFd {
+        self.inotify.as_raw_fd()
+    }
+
+    /// Reads all events; whether any of them can have changed the listing.
+    pub fn has_rung(&mut self) -> bool {
+        let mut has_rung = false;
+        // Space for fifty events; the rest is read in the next turn.
+        let mut buffer = [0; 4096];
+        loop {
+            let Ok(events) = self.inotify.read_events(&mut buffer) else { return has_rung };
+            for event in events {
+                let is_around = self.around.as_ref() == Some(&event.wd)
+                    && self.inside.as_ref() != Some(&event.wd);
+                let is_noise = is_around
+                    && !event.mask.contains(EventMask::IGNORED)
+                    && event.name.is_some_and(|name| !self.path.ancestors().any(|it| it.ends_with(name)));
+                has_rung |= !is_noise;
+            }
+        }
+    }
+
+    /// Watches what is at the path now: another directory may have taken the
+    /// place of the one we know.
+    pub fn watch(&mut self) {
+        let inside = WatchMask::CREATE
+            | WatchMask::MODIFY
+            | WatchMask::CLOSE_WRITE
+            | WatchMask::ATTRIB
+            | WatchMask::MOVE
+            | WatchMask::DELETE
+            | WatchMask::DELETE_SELF
+            | WatchMask::MOVE_SELF
+            | WatchMask::ONLYDIR;
+        let around = WatchMask::CREATE | WatchMask::MOVE | WatchMask::DELETE | WatchMask::ONLYDIR;
+        let mut watches = self.inotify.watches();
+        let old = [self.inside.take(), self.around.take()];
+        self.inside = watches.add(&self.path, inside).ok();
+        // A link can be switched without its target noticing.
+        let is_link = fs::symlink_metadata(&self.path).is_ok_and(|it| it.is_symlink());
+        if self.inside.is_none() || is_link {
+            let mut ancestors = self.path.ancestors().skip(1).map(|path| {
+                if path.as_os_str().is_empty() { Path::new(".") } else { path }
+            });
+            self.around = ancestors.find_map(|path| watches.add(path, around).ok());
+            // It may have come while we turned to its parent.
+            self.inside = self.inside.take().or_else(|| watches.add(&self.path, inside).ok());
+        }
+        for old in old.into_iter().flatten() {
+            if self.inside.as_ref() != Some(&old) && self.around.as_ref() != Some(&old) {
+                // Gone with its directory, it is removed already.
+                let _ = watches.remove(old);
+            }
+        }
+    }
+
+    /// All entries by name, without those that are silently no services.
+    ///
+    /// # Errors
+    /// What opendir(3) and readdir(3) say; a half-read directory is none.
+    pub fn list(path: &Path) -> io::Result<Vec<Entry>> {
+        let is_open_to_all = |mode: u32| mode & 0o1002 == 0o002;
+        let entries = fs::read_dir(path)?;
+        if Uid::effective().is_root() && is_open_to_all(fs::metadata(path)?.mode()) {
+            return Err(io::Error::other("everybody may write to it; chmod o-w it"));
+        }
+        let mut list = Vec::new();
+        for entry in entries {
+            let entry = entry?;
+            let file_name = entry.file_name();
+            let name = file_name.to_string_lossy().into_owned();
+            let refusal = match names::judge(file_name.as_bytes()) {
+                Name::Skip => continue,
+                Name::Service => None,
+                Name::TooLong => Some(format!(
+                    "Configuration file name {name} is too long (max: {})",
+                    names::NAME_MAX
+                )),
+                Name::Refused(why) => Some(format!("{}: {why}", path.join(&name).display())),
+            };
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                continue;
+            }
+            list.push(Entry { name, refusal });
+        }
+        list.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(list)
+    }
+
+    /// The text of a service file, `None` for what turns out to be a directory
+    /// or gone.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the file, in words.
+    pub fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+        // Not to hang on a pipe, nor to take a terminal for our own.
+        let flags = nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY;
+        let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            other => other?,
+        };
+        let stat = file.metadata()?;
+        if stat.is_dir() {
+            return Ok(None);
+        }
+        let refuse = |why: &str| Err(io::Error::other(why));
+        if !stat.is_file() {
+            return refuse("it is not a regular file");
+        }
+        if stat.len() > MAX_FILE {
+            return refuse("it is larger than 1 MiB");
+        }
+        if Uid::effective().is_root() {
+            if stat.mode() & 0o002 != 0 {
+                return refuse("everybody may write to it; chmod o-w it");
+            }
+            if stat.uid() != 0 {
+                return refuse("it does not belong to root, as it must when root runs going");
+            }
+        }
+        read_all(file).map(Some)
+    }
+}
+
+fn read_all(file: File) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    // It may grow while it is read; one byte more than allowed tells.
+    file.take(MAX_FILE + 1).read_to_end(&mut text)?;
+    if u64::try_from(text.len()).is_ok_and(|length| length > MAX_FILE) {
+        return Err(io::Error::other("it is larger than 1 MiB"));
+    }
+    Ok(text)
+}

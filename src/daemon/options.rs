@@ -1,0 +1,134 @@
+//! The command line of going(8). Options say where things are and who hears of
+//! them; what is done with services stands in their files.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use lexopt::{Arg, Parser, ValueExt};
+
+use super::report::Target;
+use crate::config::{Spec, parse::set_default};
+
+/// What `--help` prints. `tests/house.rs` holds it against the parser and the
+/// manual page.
+pub const HELP: &str = "\
+going keeps processes going, one key=value file each in a directory
+
+usage: going [-d DIR] [-o KEY=VALUE]... [--report stderr|syslog] [-v|-q] [--check]
+
+  -d, --dir DIR           directory of service files
+                          (/etc/going.d; a user's own: ~/.config/going.d)
+  -o, --option KEY=VALUE  default of a key for every service, may be repeated
+      --report TARGET     where reports go: stderr or syslog
+                          (stderr on a terminal or without a syslog)
+  -v, --verbose           report more
+  -q, --quiet             report warnings and errors only
+      --check             say what is wrong with the files, then exit
+  -V, --version           print the version
+  -h, --help              print this
+
+signals: TERM or INT stops all services and exits, a second one kills them;
+HUP rereads the directory. See going(8) and going(5).
+";
+
+/// What we were told.
+pub struct Options {
+    /// The directory of service files.
+    pub directory: PathBuf,
+    /// What a service file starts from.
+    pub defaults: Spec,
+    /// Where reports go, if somebody said so.
+    pub target: Option<Target>,
+    /// How much is reported: debug 1, normal 0, warnings -1.
+    pub verbosity: i8,
+    /// What to do at all.
+    pub task: Task,
+}
+
+/// What to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Task {
+    /// Keep services going.
+    Supervise,
+    /// Look at the files only.
+    Check,
+    /// Print the help.
+    Help,
+    /// Print the version.
+    Version,
+}
+
+/// Reads the arguments. `is_root` and the two variables decide the default
+/// directory.
+///
+/// # Errors
+/// A sentence for people.
+pub fn read(
+    arguments: impl Iterator<Item = OsString>,
+    directory: Option<PathBuf>,
+) -> Result<Options, String> {
+    let mut options = Options {
+        directory: PathBuf::new(),
+        defaults: Spec::default(),
+        target: None,
+        verbosity: 0,
+        task: Task::Supervise,
+    };
+    let mut given = None;
+    let mut parser = Parser::from_iter(arguments);
+    while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
+        match argument {
+            Arg::Short('d') | Arg::Long("dir") => {
+                given = Some(PathBuf::from(value(&mut parser)?));
+            }
+            Arg::Short('o') | Arg::Long("option") => {
+                let text = value(&mut parser)?.string().map_err(|error| error.to_string())?;
+                set_default(&mut options.defaults, &text)?;
+            }
+            Arg::Long("report") => {
+                options.target = Some(match value(&mut parser)?.to_str() {
+                    Some("stderr") => Target::Stderr,
+                    Some("syslog") => Target::Syslog,
+                    _ => return Err("--report takes stderr or syslog".to_owned()),
+                });
+            }
+            Arg::Short('v') | Arg::Long("verbose") => options.verbosity = 1,
+            Arg::Short('q') | Arg::Long("quiet") => options.verbosity = -1,
+            Arg::Long("check") => options.task = Task::Check,
+            Arg::Short('V') | Arg::Long("version") => options.task = Task::Version,
+            Arg::Short('h') | Arg::Long("help") => options.task = Task::Help,
+            Arg::Short(_) | Arg::Long(_) | Arg::Value(_) => {
+                return Err(argument.unexpected().to_string());
+            }
+        }
+        if matches!(options.task, Task::Help | Task::Version) {
+            return Ok(options);
+        }
+    }
+    options.directory = given
+        .or(directory)
+        .ok_or("no directory: neither XDG_CONFIG_HOME nor HOME is set, so give one with -d")?;
+    Ok(options)
+}
+
+fn value(parser: &mut Parser) -> Result<OsString, String> {
+    let value = parser.value().map_err(|error| error.to_string())?;
+    if value.is_empty() { Err("an option has an empty value".to_owned()) } else { Ok(value) }
+}
+
+/// Where service files are when nobody says: the system's for root, the XDG
+/// place for a user.
+pub fn default_directory(
+    is_root: bool,
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Option<PathBuf> {
+    if is_root {
+        return Some(PathBuf::from("/etc/going.d"));
+    }
+    let set = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    // Relative values are to be ignored, says the XDG base directory standard.
+    set("XDG_CONFIG_HOME")
+        .filter(|path| path.is_absolute())
+        .or_else(|| set("HOME").map(|home| home.join(".config")))
+        .map(|config| config.join("going.d"))
+}

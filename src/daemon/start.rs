@@ -1,0 +1,83 @@
+//! From the command line to the loop, or to the answer that was asked for.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use nix::unistd::Uid;
+
+use super::confdir::Directory;
+use super::options::{self, HELP, Options, Task};
+use super::report::{Level, Reporter, report};
+use super::{Daemon, check};
+use crate::sys;
+
+/// What going(8) exits with, by the numbers of sysexits.h.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Ending {
+    /// All is well.
+    Ok = 0,
+    /// The command line is wrong.
+    Usage = 64,
+    /// `--check` found something.
+    Complaints = 65,
+    /// The kernel refused something we cannot be without.
+    System = 71,
+    /// The directory cannot be read.
+    NoDirectory = 72,
+}
+
+/// Runs going(8) with the arguments of this process.
+pub fn main() -> ExitCode {
+    let directory =
+        options::default_directory(Uid::effective().is_root(), |name| std::env::var_os(name));
+    let ending = match options::read(std::env::args_os(), directory) {
+        Ok(options) => perform(options),
+        Err(why) => {
+            complain(&format!(
+                "going {}: {why}\nusage: going [-d DIR] [-o KEY=VALUE]... (--help says more)",
+                env!("CARGO_PKG_VERSION")
+            ));
+            Ending::Usage
+        }
+    };
+    ExitCode::from(ending as u8)
+}
+
+fn perform(options: Options) -> Ending {
+    match options.task {
+        Task::Help => say(HELP),
+        Task::Version => say(concat!("going ", env!("CARGO_PKG_VERSION"), "\n")),
+        Task::Check => check::check(options),
+        Task::Supervise => supervise(options),
+    }
+}
+
+fn supervise(options: Options) -> Ending {
+    let mut reporter = Reporter::new(options.target, options.verbosity);
+    // Later a missing directory is waited for; now it is most likely a mistake.
+    if let Err(error) = Directory::list(&options.directory) {
+        let (path, why) = (options.directory.display(), sys::explain(&error));
+        report!(reporter, Level::Error, "Can't open {path}: {why}");
+        reporter.flush();
+        return Ending::NoDirectory;
+    }
+    match Daemon::new(options, reporter).and_then(Daemon::run) {
+        Ok(()) => Ending::Ok,
+        Err(error) => {
+            complain(&format!("going: {}", sys::explain(&error)));
+            Ending::System
+        }
+    }
+}
+
+/// Prints an answer. Nobody listening is no reason to panic.
+pub(super) fn say(text: &str) -> Ending {
+    match io::stdout().write_all(text.as_bytes()) { Ok(()) => Ending::Ok, Err(_) => Ending::System }
+}
+
+/// Prints what is wrong.
+pub(super) fn complain(text: &str) {
+    // There is nowhere else to go with it.
+    let _ = writeln!(io::stderr(), "{text}");
+}

@@ -1,0 +1,193 @@
+//! What people read: a line for each change, from before and after. The first
+//! words are those of the original going, for the scripts that look for them;
+//! what ours knows beyond that follows in parentheses.
+
+use std::time::Duration;
+
+use super::report::{Level, Reporter, report};
+use super::{Daemon, spawn, sys};
+use crate::config::parse::line_of;
+use crate::config::words::show_duration;
+use crate::config::{Restart, Spec, Whom, parse};
+use crate::supervise::{Action, Death, Exit, Fault, Moment, Outcome, Service, State, Step, Strike};
+
+impl Daemon {
+    /// Reports what changed.
+    pub(super) fn tell(&mut self, outcome: &Outcome) {
+        let Some(service) = self.supervisor.get(outcome.slot) else { return };
+        let name = &service.name;
+        let reporter = &mut self.reporter;
+        if outcome.action == Some(Action::Forget) {
+            tell_end(reporter, service, outcome.before);
+            report!(reporter, Level::Info, "{name}: removed");
+            return;
+        }
+        if outcome.before == outcome.after {
+            return;
+        }
+        match outcome.after {
+            State::Starting { pid, .. } => report!(reporter, Level::Debug, "{name}: forked (pid {})", pid.0),
+            State::Up { pid, .. } => report!(reporter, Level::Info, "{name}: started (pid {})", pid.0),
+            State::Stopping { .. } | State::Clearing { .. } => {
+                tell_signal(reporter, service, outcome, self.now);
+            }
+            State::Waiting | State::Down => tell_end(reporter, service, outcome.before),
+            State::Quarantined { .. } | State::Done | State::Failed => {
+                if let Some(fault) = service.last.and_then(|death| death.fault)
+                    && fault.step != Step::Fork
+                {
+                    let spec = parse(&service.definition.text, &self.defaults).unwrap_or_default();
+                    tell_fault(reporter, service, fault, &spec);
+                }
+                tell_verdict(reporter, service, outcome.after, self.now);
+            }
+        }
+    }
+}
+
+/// Something of the service runs on and was, or will be, told to stop.
+fn tell_signal(reporter: &mut Reporter, service: &Service, outcome: &Outcome, now: Moment) {
+    let name = &service.name;
+    let order = match outcome.action {
+        Some(Action::Signal { pid, signal, whom }) => {
+            let whom = match whom {
+                Whom::Process => "process",
+                Whom::Group => "group",
+                Whom::All => "all of",
+            };
+            format!("{signal} to {whom} {}", pid.0)
+        }
+        Some(Action::Spawn | Action::Forget) | None => "it was told already".to_owned(),
+    };
+    match (outcome.before, outcome.after) {
+        (State::Starting { .. } | State::Up { .. }, State::Clearing { group, .. }) => {
+            let how = how(service.last);
+            report!(
+                reporter,
+                Level::Warning,
+                "{name}: main process {} ended ({how}), stopping what it left behind ({order})",
+                group.0
+            );
+        }
+        (
+            State::Stopping { step, next_at, .. } | State::Clearing { step, next_at, .. },
+            State::Stopping { step: next, .. } | State::Clearing { step: next, .. },
+        ) if step != next && next_at <= now => {
+            let policy = &service.definition.policy;
+            let Some(last) = policy.stop.get(usize::from(step)) else { return };
+            let (waited, signal) = (show_duration(last.wait), last.signal);
+            report!(
+                reporter,
+                Level::Warning,
+                "{name}: still running {waited} after {signal}, sending {order}"
+            );
+        }
+        (State::Starting { .. } | State::Up { .. }, _) => {
+            report!(reporter, Level::Info, "{name}: stopping ({order})");
+        }
+        _ => report!(reporter, Level::Debug, "{name}: still stopping ({order})"),
+    }
+}
+
+/// The end of something that ran, if it did: ordered, or healthy.
+fn tell_end(reporter: &mut Reporter, service: &Service, before: State) {
+    let (name, Some(death)) = (&service.name, service.last) else { return };
+    if !before.is_alive() {
+        return;
+    }
+    let (seconds, how) = (death.ran.as_secs(), how(service.last));
+    if death.ordered {
+        report!(reporter, Level::Info, "{name}: stopped after {seconds}s ({how})");
+    } else {
+        report!(reporter, Level::Warning, "{name} terminated after: {seconds}s ({how})");
+    }
+}
+
+/// Why the program never ran, with the line of the file that says so.
+fn tell_fault(reporter: &mut Reporter, service: &Service, fault: Fault, spec: &Spec) {
+    let (name, text) = (&service.name, &service.definition.text);
+    let (sentence, key) = spawn::explain(fault, spec);
+    let place = match line_of(text, key) {
+        0 => key.to_owned(),
+        line => format!("{key}, line {line}"),
+    };
+    report!(reporter, Level::Error, "{sentence} ({name}: {place})");
+}
+
+/// A death nobody asked for, and what follows from it.
+fn tell_verdict(reporter: &mut Reporter, service: &Service, after: State, now: Moment) {
+    let (name, policy) = (&service.name, &service.definition.policy);
+    let Some(death) = service.last else { return };
+    let (seconds, strikes) = (death.ran.as_secs(), service.strikes);
+    let fact = match death.exit {
+        Some(_) => format!("{name} terminated after: {seconds}s"),
+        None => format!("{name} was not started"),
+    };
+    let how = how(Some(death));
+    match after {
+        State::Quarantined { until } => {
+            let wait = until.since(now);
+            // To the nearest, so that a jitter of some per cent does not show.
+            let whole = wait.saturating_add(Duration::from_millis(500)).as_secs();
+            if let Some(fault) = death.fault
+                && fault.step == Step::Fork
+            {
+                let why = sys::describe(fault.errno);
+                report!(
+                    reporter,
+                    Level::Error,
+                    "Could not fork, sleeping {whole}s ({name}: {why}; only this service waits)"
+                );
+                return;
+            }
+            let limit = match (death.exit, death.ran < policy.min_uptime) {
+                (Some(_), true) => format!(" (limit: {})", show_duration(policy.min_uptime)),
+                (Some(_), false) | (None, _) => String::new(),
+            };
+            let burst = match (death.strike, policy.burst) {
+                (Some(Strike::Burst), Some(burst)) => format!(
+                    "; crash loop: {} deaths within {}",
+                    burst.count,
+                    show_duration(burst.within)
+                ),
+                _ => String::new(),
+            };
+            let strike = match death.strike {
+                Some(_) => format!("strike {strikes}"),
+                None => "no strike".to_owned(),
+            };
+            let next = wait.as_millis();
+            report!(
+                reporter,
+                Level::Warning,
+                "{fact}{limit} and will be quarantined for {whole}s \
+                 ({how}{burst}; {strike}, next try in {}.{:03}s)",
+                next / 1000,
+                next % 1000
+            );
+        }
+        State::Failed if policy.restart == Restart::Never => {
+            report!(reporter, Level::Error, "{fact} ({how}; failed, restart=never)");
+        }
+        State::Failed => {
+            report!(reporter, Level::Error, "{fact} ({how}; gave up after {strikes} strikes)");
+        }
+        State::Done => report!(reporter, Level::Info, "{fact} ({how}; done)"),
+        State::Down
+        | State::Waiting
+        | State::Starting { .. }
+        | State::Up { .. }
+        | State::Stopping { .. }
+        | State::Clearing { .. } => {}
+    }
+}
+
+/// How a process ended, in words.
+fn how(death: Option<Death>) -> String {
+    match death.and_then(|death| death.exit) {
+        None => "never ran".to_owned(),
+        Some(Exit::Code(code)) => format!("exit status {code}"),
+        Some(Exit::Signal { signal, core: false }) => format!("killed by {signal}"),
+        Some(Exit::Signal { signal, core: true }) => format!("killed by {signal}, core dumped"),
+    }
+}

@@ -1,0 +1,291 @@
+//! The words in which the core and the daemon talk: what can be so, what can
+//! happen, what can be done. Plain values; nothing is decided here.
+
+use std::time::Duration;
+
+use crate::config::{Signal, Whom};
+
+/// Milliseconds on the monotonic clock. Cut, never rounded up, so that a wait
+/// computed from it ends at or after its deadline and no wake is in vain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(pub u64);
+
+impl Moment {
+    /// The moment `wait` later; the end of time if there is none.
+    pub fn after(self, wait: Duration) -> Moment {
+        Moment(self.0.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)))
+    }
+
+    /// How long after `earlier` this is; nothing if it is not.
+    pub fn since(self, earlier: Moment) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// A process number, always above zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Pid(pub i32);
+
+/// What the operator asked for last. Accidents never change it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Want {
+    /// Keep it going.
+    Up,
+    /// Leave it down.
+    Down,
+}
+
+/// Whether there is a place for the service at all; overrides what is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stay {
+    /// Its file is there and going goes on.
+    Here,
+    /// Its file is gone: forget it as soon as nothing of it runs.
+    Gone,
+    /// Going itself is about to end.
+    Closing,
+}
+
+/// How things are. Only events change it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Nothing runs and nothing will.
+    Down,
+    /// Wanted, and to be spawned when its turn comes.
+    Waiting,
+    /// Forked, but its program does not run yet.
+    Starting {
+        /// The child.
+        pid: Pid,
+        /// When it was forked.
+        since: Moment,
+        /// When its start has failed.
+        give_up: Moment,
+    },
+    /// Its program runs.
+    Up {
+        /// The main process.
+        pid: Pid,
+        /// When it was forked.
+        since: Moment,
+    },
+    /// Told to stop, and not dead yet.
+    Stopping {
+        /// The main process.
+        pid: Pid,
+        /// When it was forked.
+        since: Moment,
+        /// Which signal of the stop sequence was sent last; its length is KILL.
+        step: u8,
+        /// When the next one is due.
+        next_at: Moment,
+    },
+    /// The main process is dead; what it left behind is being stopped.
+    Clearing {
+        /// The process group, named after the dead main process.
+        group: Pid,
+        /// As in `Stopping`.
+        step: u8,
+        /// As in `Stopping`.
+        next_at: Moment,
+    },
+    /// Died too soon, and is held back.
+    Quarantined {
+        /// When it is started again.
+        until: Moment,
+    },
+    /// Ended as it should, and is not started again.
+    Done,
+    /// Given up.
+    Failed,
+}
+
+impl State {
+    /// The main process, while there is one.
+    pub fn pid(&self) -> Option<Pid> {
+        match *self {
+            State::Starting { pid, .. } | State::Up { pid, .. } | State::Stopping { pid, .. } => {
+                Some(pid)
+            }
+            State::Down
+            | State::Waiting
+            | State::Clearing { .. }
+            | State::Quarantined { .. }
+            | State::Done
+            | State::Failed => None,
+        }
+    }
+
+    /// When something is to happen by itself, if it is.
+    pub fn deadline(&self) -> Option<Moment> {
+        match *self {
+            State::Starting { give_up, .. } => Some(give_up),
+            State::Stopping { next_at, .. } | State::Clearing { next_at, .. } => Some(next_at),
+            State::Quarantined { until } => Some(until),
+            State::Down | State::Waiting | State::Up { .. } | State::Done | State::Failed => None,
+        }
+    }
+
+    /// Whether a process of the service is, or may be, alive.
+    pub fn is_alive(&self) -> bool {
+        self.pid().is_some() || matches!(self, State::Clearing { .. })
+    }
+}
+
+/// How a process ended (waitid(2)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// By itself, with this status.
+    Code(u8),
+    /// By a signal.
+    Signal {
+        /// Which one.
+        signal: Signal,
+        /// Whether a core was dumped.
+        core: bool,
+    },
+}
+
+/// Where on the way to its program a child can fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Step {
+    /// Its file could not be read as a spec any more.
+    Parse,
+    /// The user is not known.
+    FindUser,
+    /// A group is not known.
+    FindGroup,
+    /// The command is not in the PATH.
+    FindCommand,
+    /// pipe2(2), for the child's last words.
+    Pipe,
+    /// fork(2).
+    Fork,
+    /// setsid(2).
+    Session,
+    /// Opening stdin.
+    Stdin,
+    /// Opening stdout.
+    Stdout,
+    /// Opening stderr.
+    Stderr,
+    /// setgroups(2).
+    Groups,
+    /// setresgid(2).
+    Group,
+    /// setresuid(2).
+    User,
+    /// chdir(2).
+    Directory,
+    /// execve(2).
+    Execute,
+    /// It did not get to its program in time.
+    Late,
+}
+
+/// Why a program never ran.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fault {
+    /// What was being done.
+    pub step: Step,
+    /// What the kernel said, an errno(3).
+    pub errno: i32,
+}
+
+impl Fault {
+    /// The start took too long (ETIMEDOUT).
+    pub const LATE: Fault = Fault { step: Step::Late, errno: 110 };
+
+    /// Whether waiting is likely to help, so that nobody is to blame.
+    pub fn heals(self) -> bool {
+        // EAGAIN, ENOMEM, ENFILE, EMFILE and ETXTBSY have the same numbers on
+        // every Linux; libc is out of bounds here.
+        matches!(self.errno, 11 | 12 | 23 | 24 | 26)
+    }
+}
+
+/// Why a death counts against a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Strike {
+    /// The run was shorter than `min-uptime`.
+    Short,
+    /// Too many deaths within `burst`.
+    Burst,
+    /// The program could not be run.
+    Fault,
+    /// A oneshot did not do its work.
+    Work,
+}
+
+/// The end of a run, or of an attempt at one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Death {
+    /// How the process ended; `None` if there was none.
+    pub exit: Option<Exit>,
+    /// Why the program never ran, if it did not.
+    pub fault: Option<Fault>,
+    /// From fork to death.
+    pub ran: Duration,
+    /// When.
+    pub at: Moment,
+    /// How it was counted; `None` for a healthy run or an ordered stop.
+    pub strike: Option<Strike>,
+    /// Whether somebody had asked for it.
+    pub ordered: bool,
+}
+
+/// What can happen to a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// The operator, or a new file, wants it up.
+    Start,
+    /// The operator wants it down.
+    Stop,
+    /// It is wanted up, and as a new process.
+    Restart,
+    /// There is no place for it any more.
+    Leave(Stay),
+    /// Whatever is being stopped must be gone now.
+    Kill,
+    /// Its turn to be spawned has come.
+    Go,
+    /// It was forked.
+    Spawned(Pid),
+    /// It could not be forked, or not even prepared.
+    SpawnFailed(Fault),
+    /// Its program runs.
+    Executed,
+    /// Its program could not be run; the death of the child follows.
+    ExecFailed(Fault),
+    /// Its main process died.
+    Exited {
+        /// How.
+        exit: Exit,
+        /// Whether it left processes behind that `kill` wants stopped.
+        left: bool,
+    },
+    /// What it left behind is gone.
+    Cleared,
+    /// Time has passed.
+    Tick,
+}
+
+/// What the daemon is to do; it tells the outcome by another event.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Fork and exec, then `Spawned` or `SpawnFailed`.
+    Spawn,
+    /// Send a signal.
+    Signal {
+        /// The main process, or the group named after it.
+        pid: Pid,
+        /// What.
+        signal: Signal,
+        /// To whom.
+        whom: Whom,
+    },
+    /// Nothing is left of it: drop it.
+    Forget,
+}

@@ -1,0 +1,15 @@
+//! The pure core: what happened goes in, what to do comes out. It must never
+//! read a clock, touch the system or block, so that every history of a service
+//! can be played in a test.
+
+mod facts;
+mod service;
+mod supervisor;
+#[cfg(test)]
+mod walk;
+
+pub use facts::{
+    Action, Death, Event, Exit, Fault, Moment, Pid, State, Stay, Step, Strike, Want,
+};
+pub use service::{Definition, Service};
+pub use supervisor::{Outcome, Slot, Supervisor};

@@ -1,0 +1,403 @@
+//! One service's life: `step` takes what happened and when, and answers with at
+//! most one thing to do. It must never lose a pid, have two, or wait for ever
+//! without a deadline; `walk.rs` plays every short history against that.
+//!
+//! Two axes, never mixed: `want` is what the operator asked for, `state` is how
+//! things are. A restart is a stop of something that is wanted up.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::facts::{Action, Death, Event, Exit, Fault, Moment, Pid, State, Stay, Strike, Want};
+use crate::config::{Kind, Policy, Restart, Signal, Success, Whom};
+
+/// From fork to exec there are a dozen system calls; one that takes this long
+/// (a dead network file system under `cwd`) will not come back.
+const START_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// A process that outlives KILL sleeps in the kernel. It is asked again now and
+/// then, because what it left behind in other sessions may be killable by now.
+const KILL_AGAIN: Duration = Duration::from_secs(5);
+
+const KILL: Signal = Signal(9);
+
+/// What a service file came to, in its smallest form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Definition {
+    /// The file's text, parsed again for each spawn.
+    pub text: Box<[u8]>,
+    /// The part that must be at hand.
+    pub policy: Policy,
+}
+
+/// A service and what became of it.
+#[derive(Debug)]
+pub struct Service {
+    /// The file's name.
+    pub name: Box<str>,
+    /// The last good version of the file.
+    pub definition: Definition,
+    /// What the operator wants.
+    pub want: Want,
+    /// Whether there is a place for it.
+    pub stay: Stay,
+    /// How things are.
+    pub state: State,
+    /// Strikes in a row; a healthy run ends the row.
+    pub strikes: u32,
+    /// Quarantines in a row, healing ones too.
+    pub row: u32,
+    /// How often its program was run.
+    pub starts: u32,
+    /// How the last run ended.
+    pub last: Option<Death>,
+    /// The stop under way was asked for, so it is nobody's fault.
+    ordered: bool,
+    /// The child's last words, kept until it is reaped.
+    fault: Option<Fault>,
+    /// Time spent running, and when in it the last deaths were. Quarantines do
+    /// not count, or a longer one would look like better health.
+    lived: Duration,
+    deaths: VecDeque<Duration>,
+}
+
+impl Service {
+    /// A service that was never started.
+    pub fn new(name: &str, definition: Definition) -> Service {
+        Service {
+            name: name.into(),
+            definition,
+            want: Want::Down,
+            stay: Stay::Here,
+            state: State::Down,
+            strikes: 0,
+            row: 0,
+            starts: 0,
+            last: None,
+            ordered: false,
+            fault: None,
+            lived: Duration::ZERO,
+            deaths: VecDeque::new(),
+        }
+    }
+
+    /// Whether it should run: the operator's wish, if there is a place for it.
+    pub fn is_wanted(&self) -> bool {
+        self.want == Want::Up && self.stay == Stay::Here
+    }
+
+    /// Takes note of `event`. `dice` is a random number, for the jitter.
+    pub fn step(&mut self, event: Event, now: Moment, dice: u32) -> Option<Action> {
+        match event {
+            Event::Start => {
+                self.want = Want::Up;
+                if self.stay == Stay::Gone {
+                    self.stay = Stay::Here;
+                }
+                if self.state.is_alive() { None } else { self.renew() }
+            }
+            Event::Restart => {
+                self.want = Want::Up;
+                if self.state.is_alive() { self.stop(now) } else { self.renew() }
+            }
+            Event::Stop => {
+                self.want = Want::Down;
+                self.stop(now)
+            }
+            Event::Leave(stay) => {
+                self.stay = stay;
+                self.stop(now)
+            }
+            Event::Kill => self.kill(now),
+            Event::Go => (self.state == State::Waiting).then_some(Action::Spawn),
+            Event::Spawned(pid) => self.spawned(pid, now),
+            Event::SpawnFailed(fault) => self.spawn_failed(fault, now, dice),
+            Event::Executed => self.executed(),
+            Event::ExecFailed(fault) => {
+                self.fault = Some(fault);
+                None
+            }
+            Event::Exited { exit, left } => self.exited(exit, left, now, dice),
+            Event::Cleared => {
+                if matches!(self.state, State::Clearing { .. }) {
+                    self.ended(now, dice)
+                } else {
+                    None
+                }
+            }
+            Event::Tick => self.tick(now),
+        }
+    }
+
+    /// Starts with a clean slate: whoever asks for a start releases it from
+    /// quarantine, too.
+    fn renew(&mut self) -> Option<Action> {
+        if self.is_wanted() {
+            self.strikes = 0;
+            self.row = 0;
+            self.deaths = VecDeque::new();
+            self.state = State::Waiting;
+        }
+        None
+    }
+
+    /// Stops it by order.
+    fn stop(&mut self, now: Moment) -> Option<Action> {
+        match self.state {
+            State::Starting { pid, since, .. } | State::Up { pid, since } => {
+                self.ordered = true;
+                self.stop_process(pid, since, 0, now)
+            }
+            State::Stopping { .. } | State::Clearing { .. } => {
+                self.ordered = true;
+                None
+            }
+            State::Down
+            | State::Waiting
+            | State::Quarantined { .. }
+            | State::Done
+            | State::Failed => self.rest(),
+        }
+    }
+
+    /// Nothing of it runs, and nothing shall.
+    fn rest(&mut self) -> Option<Action> {
+        self.state = State::Down;
+        (self.stay == Stay::Gone).then_some(Action::Forget)
+    }
+
+    fn kill(&mut self, now: Moment) -> Option<Action> {
+        match self.state {
+            State::Starting { pid, since, .. }
+            | State::Up { pid, since }
+            | State::Stopping { pid, since, .. } => {
+                self.ordered = true;
+                self.stop_process(pid, since, u8::MAX, now)
+            }
+            State::Clearing { group, .. } => self.stop_rest(group, u8::MAX, now),
+            State::Down
+            | State::Waiting
+            | State::Quarantined { .. }
+            | State::Done
+            | State::Failed => None,
+        }
+    }
+
+    /// Goes to `step` of the stop sequence while the main process lives.
+    fn stop_process(&mut self, pid: Pid, since: Moment, step: u8, now: Moment) -> Option<Action> {
+        let (step, signal, whom, wait) = self.stop_step(step);
+        self.state = State::Stopping { pid, since, step, next_at: now.after(wait) };
+        Some(Action::Signal { pid, signal, whom })
+    }
+
+    /// Goes to `step` of the stop sequence when the main process is dead.
+    fn stop_rest(&mut self, group: Pid, step: u8, now: Moment) -> Option<Action> {
+        let (step, signal, whom, wait) = self.stop_step(step);
+        self.state = State::Clearing { group, step, next_at: now.after(wait) };
+        // The dead main process has no pid any more, but its group still does.
+        let whom = if whom == Whom::Process { Whom::Group } else { whom };
+        Some(Action::Signal { pid: group, signal, whom })
+    }
+
+    /// The step at or after which the sequence stands; past its end is KILL.
+    fn stop_step(&self, step: u8) -> (u8, Signal, Whom, Duration) {
+        let policy = &self.definition.policy;
+        match policy.stop.get(usize::from(step)) {
+            Some(it) => (step, it.signal, policy.kill, it.wait),
+            None => {
+                let end = u8::try_from(policy.stop.len()).unwrap_or(u8::MAX);
+                (end, KILL, Whom::All, KILL_AGAIN)
+            }
+        }
+    }
+
+    fn spawned(&mut self, pid: Pid, now: Moment) -> Option<Action> {
+        // Spawned answers Go within one turn of the loop, so it is Waiting; were
+        // it not, the child must not run unseen.
+        self.ordered = self.state != State::Waiting;
+        self.fault = None;
+        if self.ordered {
+            return self.stop_process(pid, now, u8::MAX, now);
+        }
+        self.state = State::Starting { pid, since: now, give_up: now.after(START_TIMEOUT) };
+        None
+    }
+
+    fn spawn_failed(&mut self, fault: Fault, now: Moment, dice: u32) -> Option<Action> {
+        if self.state != State::Waiting {
+            return None;
+        }
+        self.fault = Some(fault);
+        self.ordered = false;
+        self.died(None, Duration::ZERO, now);
+        self.ended(now, dice)
+    }
+
+    fn executed(&mut self) -> Option<Action> {
+        if let State::Starting { pid, since, .. } = self.state {
+            self.starts = self.starts.saturating_add(1);
+            self.state = State::Up { pid, since };
+        }
+        None
+    }
+
+    fn exited(&mut self, exit: Exit, left: bool, now: Moment, dice: u32) -> Option<Action> {
+        let (group, stopping) = match self.state {
+            State::Starting { pid, since, .. } | State::Up { pid, since } => {
+                self.died(Some(exit), now.since(since), now);
+                (pid, None)
+            }
+            State::Stopping { pid, since, step, next_at } => {
+                self.died(Some(exit), now.since(since), now);
+                (pid, Some((step, next_at)))
+            }
+            State::Down
+            | State::Waiting
+            | State::Clearing { .. }
+            | State::Quarantined { .. }
+            | State::Done
+            | State::Failed => return None,
+        };
+        match (left, stopping) {
+            (false, _) => self.ended(now, dice),
+            // The rest has had the same signal, and the same time to obey.
+            (true, Some((step, next_at))) => {
+                self.state = State::Clearing { group, step, next_at };
+                None
+            }
+            (true, None) => self.stop_rest(group, 0, now),
+        }
+    }
+
+    fn died(&mut self, exit: Option<Exit>, ran: Duration, now: Moment) {
+        self.lived = self.lived.saturating_add(ran);
+        let (fault, ordered) = (self.fault.take(), self.ordered);
+        self.last = Some(Death { exit, fault, ran, at: now, strike: None, ordered });
+    }
+
+    /// Nothing of it runs any more: what next?
+    fn ended(&mut self, now: Moment, dice: u32) -> Option<Action> {
+        let ordered = std::mem::take(&mut self.ordered);
+        if let Some(death) = &mut self.last {
+            death.ordered = ordered;
+        }
+        if !self.is_wanted() {
+            return self.rest();
+        }
+        if ordered {
+            return self.renew();
+        }
+        self.state = self.judge(now, dice);
+        None
+    }
+
+    /// The verdict on a death nobody asked for.
+    fn judge(&mut self, now: Moment, dice: u32) -> State {
+        // Every path here has just recorded a death.
+        let Some(death) = self.last else { return State::Waiting };
+        let policy = &self.definition.policy;
+        let is_clean = death.fault.is_none() && death.exit.is_some_and(|exit| forgives(policy, exit));
+        let heals = death.fault.is_some_and(Fault::heals);
+        let is_over = match policy.restart {
+            Restart::Always => policy.kind == Kind::Oneshot && is_clean,
+            Restart::OnFailure => is_clean,
+            Restart::Never => !heals,
+        };
+        if is_over {
+            return if is_clean { State::Done } else { State::Failed };
+        }
+        if !heals {
+            let strike = self.strike(&death);
+            if let Some(death) = &mut self.last {
+                death.strike = strike;
+            }
+            if strike.is_none() {
+                self.strikes = 0;
+                self.row = 0;
+                return State::Waiting;
+            }
+            self.strikes = self.strikes.saturating_add(1);
+        }
+        let policy = &self.definition.policy;
+        if policy.strikes > 0 && self.strikes >= policy.strikes {
+            return State::Failed;
+        }
+        self.row = self.row.saturating_add(1);
+        State::Quarantined { until: now.after(quarantine(policy, self.row, dice)) }
+    }
+
+    /// Whether, and why, this death counts.
+    fn strike(&mut self, death: &Death) -> Option<Strike> {
+        let policy = &self.definition.policy;
+        let is_burst = policy.burst.is_some_and(|burst| {
+            let count = usize::from(burst.count);
+            self.deaths.push_back(self.lived);
+            while self.deaths.len() > count {
+                self.deaths.pop_front();
+            }
+            let first = self.deaths.front().copied().unwrap_or(self.lived);
+            self.deaths.len() == count && self.lived.saturating_sub(first) <= burst.within
+        });
+        if death.fault.is_some() {
+            Some(Strike::Fault)
+        } else if policy.kind == Kind::Oneshot {
+            Some(Strike::Work)
+        } else if death.ran < policy.min_uptime {
+            Some(Strike::Short)
+        } else {
+            is_burst.then_some(Strike::Burst)
+        }
+    }
+
+    fn tick(&mut self, now: Moment) -> Option<Action> {
+        match self.state {
+            State::Starting { pid, since, give_up } if give_up <= now => {
+                self.fault = Some(Fault::LATE);
+                self.stop_process(pid, since, 0, now)
+            }
+            State::Stopping { pid, since, step, next_at } if next_at <= now => {
+                self.stop_process(pid, since, step.saturating_add(1), now)
+            }
+            State::Clearing { group, step, next_at } if next_at <= now => {
+                self.stop_rest(group, step.saturating_add(1), now)
+            }
+            State::Quarantined { until } if until <= now => {
+                self.state = State::Waiting;
+                None
+            }
+            State::Starting { .. }
+            | State::Stopping { .. }
+            | State::Clearing { .. }
+            | State::Quarantined { .. }
+            | State::Down
+            | State::Waiting
+            | State::Up { .. }
+            | State::Done
+            | State::Failed => None,
+        }
+    }
+}
+
+fn forgives(policy: &Policy, exit: Exit) -> bool {
+    policy.success.iter().any(|success| match (*success, exit) {
+        (Success::Code(code), Exit::Code(it)) => code == it,
+        (Success::Signal(signal), Exit::Signal { signal: it, .. }) => signal == it,
+        (Success::Code(_), Exit::Signal { .. }) | (Success::Signal(_), Exit::Code(_)) => false,
+    })
+}
+
+/// How long the quarantine number `row` of a row is.
+fn quarantine(policy: &Policy, row: u32, dice: u32) -> Duration {
+    // 2^31 times the shortest backoff of 1 ms is 24 days, longer than anybody
+    // waits, so the shift need not go on.
+    let doubled = policy.backoff.saturating_mul(1 << row.saturating_sub(1).min(31));
+    let wait = doubled.min(policy.backoff_max);
+    let spread = wait.saturating_mul(u32::from(policy.jitter)) / 100;
+    let shift = spread.saturating_mul(2).as_millis() * u128::from(dice) / u128::from(u32::MAX);
+    wait.saturating_sub(spread)
+        .saturating_add(Duration::from_millis(u64::try_from(shift).unwrap_or(u64::MAX)))
+}
+
+#[cfg(test)]
+#[path = "service_tests.rs"]
+mod tests;

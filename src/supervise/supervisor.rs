@@ -1,0 +1,241 @@
+//! All services: who is who, whose turn it is, when the next deadline is. What
+//! changed and what is to be done leaves through one queue, so that no deed can
+//! call back into the decision that ordered it.
+
+use std::collections::VecDeque;
+
+use super::facts::{Action, Event, Moment, Pid, State, Stay};
+use super::service::{Definition, Service};
+
+/// A service's place, its own until it is forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Slot(usize);
+
+/// What one event came to.
+#[derive(Debug, Clone, Copy)]
+pub struct Outcome {
+    /// Whose.
+    pub slot: Slot,
+    /// How things were.
+    pub before: State,
+    /// How they are.
+    pub after: State,
+    /// What is to be done about it.
+    pub action: Option<Action>,
+}
+
+/// All services.
+#[derive(Debug)]
+pub struct Supervisor {
+    // Boxed, because a Vec of them would hold twice their memory while it grows.
+    slots: Vec<Option<Box<Service>>>,
+    by_name: Vec<Slot>,
+    by_pid: Vec<(Pid, Slot)>,
+    turns: VecDeque<Slot>,
+    outcomes: VecDeque<Outcome>,
+    deadline: Option<Moment>,
+    is_deadline_stale: bool,
+    is_closing: bool,
+    dice: u32,
+}
+
+impl Supervisor {
+    /// No services yet. `seed` is what the jitter comes from.
+    pub fn new(seed: u32) -> Supervisor {
+        Supervisor {
+            slots: Vec::new(),
+            by_name: Vec::new(),
+            by_pid: Vec::new(),
+            turns: VecDeque::new(),
+            outcomes: VecDeque::new(),
+            deadline: None,
+            is_deadline_stale: false,
+            is_closing: false,
+            // Xorshift stays at zero for ever if it starts there.
+            dice: seed | 1,
+        }
+    }
+
+    /// The service in `slot`, unless it was forgotten.
+    pub fn get(&self, slot: Slot) -> Option<&Service> {
+        self.slots.get(slot.0)?.as_deref()
+    }
+
+    /// All services by name.
+    pub fn services(&self) -> impl DoubleEndedIterator<Item = (Slot, &Service)> {
+        self.by_name.iter().filter_map(|&slot| Some((slot, self.get(slot)?)))
+    }
+
+    /// The service of this name.
+    pub fn find(&self, name: &str) -> Option<Slot> {
+        let index = self.search(name).ok()?;
+        self.by_name.get(index).copied()
+    }
+
+    /// The service whose main process this is.
+    pub fn find_pid(&self, pid: Pid) -> Option<Slot> {
+        let index = self.by_pid.binary_search_by_key(&pid, |&(it, _)| it).ok()?;
+        self.by_pid.get(index).map(|&(_, slot)| slot)
+    }
+
+    fn search(&self, name: &str) -> Result<usize, usize> {
+        self.by_name.binary_search_by(|&slot| self.get(slot).map_or("", |it| &it.name).cmp(name))
+    }
+
+    /// Takes up a service and starts it. One of that name must not exist.
+    pub fn add(&mut self, name: &str, definition: Definition, now: Moment) {
+        let Err(index) = self.search(name) else { return };
+        let service = Some(Box::new(Service::new(name, definition)));
+        let slot = match self.slots.iter_mut().enumerate().find(|(_, it)| it.is_none()) {
+            Some((free, place)) => {
+                *place = service;
+                Slot(free)
+            }
+            None => {
+                self.slots.push(service);
+                Slot(self.slots.len() - 1)
+            }
+        };
+        self.by_name.insert(index, slot);
+        self.step(slot, Event::Start, now);
+    }
+
+    /// Gives a service another definition; what follows from that is an event.
+    pub fn redefine(&mut self, slot: Slot, definition: Definition) {
+        if let Some(service) = self.slots.get_mut(slot.0).and_then(Option::as_mut) {
+            service.definition = definition;
+        }
+    }
+
+    /// Drops a service of which nothing is left.
+    pub fn forget(&mut self, slot: Slot) {
+        self.by_name.retain(|&it| it != slot);
+        self.turns.retain(|&it| it != slot);
+        self.outcomes.retain(|it| it.slot != slot);
+        if let Some(place) = self.slots.get_mut(slot.0) {
+            *place = None;
+        }
+    }
+
+    /// Tells a service what happened, and queues what comes of it.
+    pub fn step(&mut self, slot: Slot, event: Event, now: Moment) {
+        let dice = self.roll();
+        let is_closing = self.is_closing;
+        let Some(service) = self.slots.get_mut(slot.0).and_then(Option::as_mut) else { return };
+        if is_closing {
+            // Nothing may come up between the last stop and our exit.
+            service.stay = Stay::Closing;
+        }
+        let before = service.state;
+        let action = service.step(event, now, dice);
+        let after = service.state;
+        if before == after && action.is_none() {
+            return;
+        }
+        self.outcomes.push_back(Outcome { slot, before, after, action });
+        if before != after {
+            self.note_deadline(before.deadline(), after.deadline());
+            self.note_pid(slot, before.pid(), after.pid());
+            if after == State::Waiting {
+                self.turns.push_back(slot);
+            }
+        }
+    }
+
+    /// Lowers the deadline, or has it looked for again when it was this one's.
+    fn note_deadline(&mut self, before: Option<Moment>, after: Option<Moment>) {
+        self.is_deadline_stale |= before.is_some() && before == self.deadline;
+        self.deadline = match (self.deadline, after) {
+            (Some(all), Some(this)) => Some(all.min(this)),
+            (all, this) => all.or(this),
+        };
+    }
+
+    fn note_pid(&mut self, slot: Slot, before: Option<Pid>, after: Option<Pid>) {
+        if before == after {
+            return;
+        }
+        if let Some(pid) = before
+            && let Ok(index) = self.by_pid.binary_search_by_key(&pid, |&(it, _)| it)
+        {
+            self.by_pid.remove(index);
+        }
+        if let Some(pid) = after
+            && let Err(index) = self.by_pid.binary_search_by_key(&pid, |&(it, _)| it)
+        {
+            self.by_pid.insert(index, (pid, slot));
+        }
+    }
+
+    /// The next thing that changed or is to be done.
+    pub fn next_outcome(&mut self) -> Option<Outcome> {
+        self.outcomes.pop_front()
+    }
+
+    /// Gives the next waiting service its turn; false if none waits.
+    pub fn give_turn(&mut self, now: Moment) -> bool {
+        let Some(slot) = self.turns.pop_front() else { return false };
+        self.step(slot, Event::Go, now);
+        true
+    }
+
+    /// Whether a service waits for its turn.
+    pub fn has_turns(&self) -> bool {
+        !self.turns.is_empty()
+    }
+
+    /// Tells everybody whose time has come.
+    pub fn tick(&mut self, now: Moment) {
+        if self.deadline().is_none_or(|deadline| now < deadline) {
+            return;
+        }
+        for index in 0..self.slots.len() {
+            let due = self.get(Slot(index)).and_then(|it| it.state.deadline());
+            if due.is_some_and(|due| due <= now) {
+                self.step(Slot(index), Event::Tick, now);
+            }
+        }
+    }
+
+    /// When the next thing is to happen by itself.
+    pub fn deadline(&mut self) -> Option<Moment> {
+        if std::mem::take(&mut self.is_deadline_stale) {
+            self.deadline =
+                self.slots.iter().flatten().filter_map(|it| it.state.deadline()).min();
+        }
+        self.deadline
+    }
+
+    /// Stops everything, the last by name first; a second call kills it.
+    pub fn close(&mut self, now: Moment) {
+        let event = if self.is_closing { Event::Kill } else { Event::Leave(Stay::Closing) };
+        self.is_closing = true;
+        for index in (0..self.by_name.len()).rev() {
+            if let Some(&slot) = self.by_name.get(index) {
+                self.step(slot, event, now);
+            }
+        }
+    }
+
+    /// Whether everything was told to stop.
+    pub fn is_closing(&self) -> bool {
+        self.is_closing
+    }
+
+    /// How many services have a process.
+    pub fn alive(&self) -> usize {
+        self.slots.iter().flatten().filter(|it| it.state.is_alive()).count()
+    }
+
+    /// Xorshift (Marsaglia 2003): jitter needs no better dice.
+    fn roll(&mut self) -> u32 {
+        self.dice ^= self.dice << 13;
+        self.dice ^= self.dice >> 17;
+        self.dice ^= self.dice << 5;
+        self.dice
+    }
+}
+
+#[cfg(test)]
+#[path = "supervisor_tests.rs"]
+mod tests;

@@ -1,0 +1,57 @@
+//! Descriptors: which of them our children must not see, and writes that must
+//! not wait.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::stat::{SFlag, fstat};
+
+/// Marks everything above stderr as closed on exec, for whoever started us may
+/// have left descriptors open (close_range(2), Linux 5.11; before that by hand).
+pub fn keep_from_children() {
+    // SAFETY: no memory is passed, and no descriptor changes its owner.
+    let done = unsafe {
+        libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC)
+    };
+    if done == 0 {
+        return;
+    }
+    for number in 3..4096 {
+        // SAFETY: on a number that is not open this fails with EBADF.
+        unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
+    }
+}
+
+/// `/dev/null`, to be given to services.
+///
+/// # Errors
+/// What open(2) says.
+pub fn open_null() -> io::Result<OwnedFd> {
+    Ok(OpenOptions::new().read(true).write(true).open("/dev/null")?.into())
+}
+
+/// Opens a pipe or terminal that `fd` leads to once more, so that our writes do
+/// not wait, while those of the services which inherit `fd` still do: O_NONBLOCK
+/// belongs to an opening, not to a descriptor (open(2)). A file does not make
+/// anybody wait, and a second opening of it would have an offset of its own.
+///
+/// # Errors
+/// What open(2) says of `/proc/self/fd`; `Unsupported` if there is no need.
+pub fn reopen_nonblocking(fd: BorrowedFd) -> io::Result<OwnedFd> {
+    let kind = SFlag::from_bits_truncate(fstat(fd)?.st_mode) & SFlag::S_IFMT;
+    if kind != SFlag::S_IFIFO && kind != SFlag::S_IFCHR {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
+    let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+    Ok(OpenOptions::new().append(true).custom_flags(flags).open(path)?.into())
+}
+
+/// Whether a write to `fd` would be taken at once, as far as poll(2) can tell.
+pub fn is_ready(fd: BorrowedFd) -> bool {
+    let mut fds = [PollFd::new(fd, PollFlags::POLLOUT)];
+    poll(&mut fds, PollTimeout::ZERO).is_ok_and(|count| count > 0)
+}

@@ -1,0 +1,102 @@
+//! Processes that are ours: how they ended, and signals to them. A pid is used
+//! only until its process is reaped, or for a group while it has members.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+use crate::config::Signal;
+use crate::supervise::{Exit, Pid};
+
+/// Reaps one dead child; `None` if there is none (waitid(2)).
+pub fn reap() -> Option<(Pid, Exit)> {
+    let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+    let options = libc::WEXITED | libc::WNOHANG;
+    loop {
+        // SAFETY: info is a siginfo_t to write to, and outlives the call.
+        let done = unsafe { libc::waitid(libc::P_ALL, 0, info.as_mut_ptr(), options) };
+        if done == 0 {
+            break;
+        }
+        if io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
+            return None;
+        }
+    }
+    // SAFETY: zeroed first, and all zeroes is a valid siginfo_t.
+    let info = unsafe { info.assume_init() };
+    // SAFETY: waitid fills in the fields of a SIGCHLD, or leaves zeroes.
+    let pid = unsafe { info.si_pid() };
+    // SAFETY: as above.
+    let status = unsafe { info.si_status() };
+    let number = u8::try_from(status & 0xff).unwrap_or(0);
+    let exit = match info.si_code {
+        libc::CLD_EXITED => Exit::Code(number),
+        code => Exit::Signal { signal: Signal(number), core: code == libc::CLD_DUMPED },
+    };
+    (pid > 0).then_some((Pid(pid), exit))
+}
+
+/// Sends a signal to one process (kill(2)).
+///
+/// # Errors
+/// ESRCH if there is none, EPERM if it is not ours to signal.
+pub fn signal(pid: Pid, signal: Signal) -> io::Result<()> {
+    kill(pid.0, i32::from(signal.0))
+}
+
+/// Sends a signal to all of a process group (kill(2)).
+///
+/// # Errors
+/// ESRCH if the group has no members, EPERM if none is ours to signal.
+pub fn signal_group(group: Pid, signal: Signal) -> io::Result<()> {
+    kill(-group.0, i32::from(signal.0))
+}
+
+/// A descriptor that means this process, even when its pid is another's
+/// (pidfd_open(2), Linux 5.3).
+///
+/// # Errors
+/// ESRCH if there is none, ENOSYS on older kernels.
+pub fn open(pid: Pid) -> io::Result<OwnedFd> {
+    // SAFETY: no memory is passed.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.0, 0) };
+    match i32::try_from(fd) {
+        // SAFETY: the kernel just made this descriptor, and we are the first to own it.
+        Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Sends a signal to a process that was [`open`]ed (pidfd_send_signal(2)).
+///
+/// # Errors
+/// ESRCH if it is dead, EPERM if it is not ours to signal.
+pub fn signal_open(pidfd: &OwnedFd, signal: Signal) -> io::Result<()> {
+    let (fd, number) = (pidfd.as_raw_fd(), i32::from(signal.0));
+    let no_info = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: a null siginfo is allowed, and makes the kernel fill one in.
+    let done = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd, number, no_info, 0) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Whether a process group has members, dead ones that nobody reaped included.
+pub fn is_group_alive(group: Pid) -> bool {
+    // EPERM means that somebody is there who is not ours to signal.
+    kill(-group.0, 0).map_or_else(|error| error.raw_os_error() != Some(libc::ESRCH), |()| true)
+}
+
+/// Makes us the parent of what our services leave behind (PR_SET_CHILD_SUBREAPER
+/// of prctl(2)); the kernel has done so already if we are the first process.
+///
+/// # Errors
+/// EINVAL before Linux 3.4.
+pub fn become_subreaper() -> io::Result<()> {
+    Ok(nix::sys::prctl::set_child_subreaper(true)?)
+}
+
+fn kill(target: i32, number: i32) -> io::Result<()> {
+    // SAFETY: no memory is passed. Targets 0, -1 and 1 cannot be, as a Pid of
+    // ours is a child's, and above 1.
+    let done = unsafe { libc::kill(target, number) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}

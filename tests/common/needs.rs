@@ -1,0 +1,30 @@
+//! What a test needs of the machine. One that cannot be had is said loudly, and
+//! is an error where everything has to be proved.
+
+use std::io::Write;
+use std::path::Path;
+use std::{env, fs, io};
+
+/// Says, past the capture of the test runner, that a test proves nothing here.
+fn skip(why: &str) -> bool {
+    let _ = writeln!(io::stderr(), "skipped: {why}");
+    assert!(env::var_os("CI").is_none(), "nothing may be skipped in CI: {why}");
+    false
+}
+
+pub fn has_root() -> bool {
+    nix::unistd::geteuid().is_root() || skip("needs root")
+}
+
+pub fn has(tool: &str) -> bool {
+    let dirs = env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
+    dirs.split(':').any(|it| Path::new(it).join(tool).exists()) || skip(&format!("needs {tool}"))
+}
+
+/// Whether a budget can be measured: only the release build has one.
+pub fn has_static_build() -> bool {
+    // A dynamic program names its loader in the clear.
+    let is_dynamic = |it: &[u8]| it.windows(9).any(|it| it == b"/ld-linux" || it == b"/ld-musl-");
+    let is_static = env::var("GOING_BIN").is_ok_and(|it| !is_dynamic(&fs::read(it).unwrap()));
+    is_static || skip("needs GOING_BIN to be the static release build")
+}
