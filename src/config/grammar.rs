@@ -67,11 +67,16 @@ fn line(raw: &[u8]) -> Result<Option<(&str, &str)>, String> {
         Ok(text) => text,
         Err(error) => {
             let column = error.valid_up_to().saturating_add(1);
-            return Err(format!("not UTF-8 from byte {column} of the line on"));
+            return Err(format!("not UTF-8 at byte {column} of the line"));
         }
     };
-    if let Some(before) = text.find('\0') {
-        return Err(format!("NUL at byte {} of the line", before.saturating_add(1)));
+    // A carriage return within a line makes a terminal write one half over the
+    // other, and some editors take it for a line end: what one sees there is
+    // not what is read here.
+    for (stray, name) in [('\0', "NUL"), ('\r', "carriage return")] {
+        if let Some(before) = text.find(stray) {
+            return Err(format!("{name} at byte {} of the line", before.saturating_add(1)));
+        }
     }
     let text = trim(text);
     if text.is_empty() || text.starts_with('#') {
@@ -297,7 +302,12 @@ mod tests {
     #[test]
     fn one_carriage_return_before_a_newline_is_dropped() {
         assert_eq!(read("a=1\r\n\r\nb=2 \r"), [(1, "a", "1"), (3, "b", "2")]);
-        assert_eq!(read("a=1\r\r\nb=2\rc"), [(1, "a", "1\r"), (2, "b", "2\rc")]);
+    }
+
+    #[test]
+    fn carriage_return_within_a_line_is_complained_about() {
+        assert_eq!(complaint(b"a=1\r\r\n"), (1, "carriage return at byte 4 of the line".into()));
+        assert_eq!(complaint(b"#a\rb=1\n"), (1, "carriage return at byte 3 of the line".into()));
     }
 
     #[test]
@@ -320,7 +330,7 @@ mod tests {
 
     #[test]
     fn bytes_that_are_no_text_are_told_with_their_place_even_in_comments() {
-        assert_eq!(complaint(b"a=1\n#\xffx"), (2, "not UTF-8 from byte 2 of the line on".into()));
+        assert_eq!(complaint(b"a=1\n#\xffx"), (2, "not UTF-8 at byte 2 of the line".into()));
         assert_eq!(complaint(b"a=1\nab\0"), (2, "NUL at byte 3 of the line".into()));
     }
 

@@ -62,7 +62,11 @@ impl Key {
         if value.len() > VALUE_MAX {
             return Err(format!("Value of {}= is too long (max: {VALUE_MAX})", self.name));
         }
-        (self.set)(spec, value).map_err(|wrong| format!("{}= {wrong}", self.name))
+        (self.set)(spec, value).map_err(|wrong| {
+            let is_commented = value.contains(" #") || value.contains("\t#");
+            let hint = if is_commented { "; a comment needs a line of its own" } else { "" };
+            format!("{}= {wrong}{hint}", self.name)
+        })
     }
 }
 
@@ -95,7 +99,7 @@ pub static KEYS: [Key; 22] = [
         values: "DIRECTORY",
         default: "/",
         help: "The directory in which it runs.",
-        set: |spec, value| read_path(value).map(|path| spec.cwd = path),
+        set: |spec, value| store(&mut spec.cwd, value, read_path),
         get: |spec| spec.cwd.clone(),
         ..PLAIN
     },

@@ -66,7 +66,9 @@ impl Directory {
                     && self.inside.as_ref() != Some(&event.wd);
                 let is_noise = is_around
                     && !event.mask.contains(EventMask::IGNORED)
-                    && event.name.is_some_and(|name| !self.path.ancestors().any(|it| it.ends_with(name)));
+                    && event
+                        .name
+                        .is_some_and(|name| !self.path.ancestors().any(|it| it.ends_with(name)));
                 has_rung |= !is_noise;
             }
         }
@@ -91,9 +93,11 @@ impl Directory {
         // A link can be switched without its target noticing.
         let is_link = fs::symlink_metadata(&self.path).is_ok_and(|it| it.is_symlink());
         if self.inside.is_none() || is_link {
-            let mut ancestors = self.path.ancestors().skip(1).map(|path| {
-                if path.as_os_str().is_empty() { Path::new(".") } else { path }
-            });
+            let mut ancestors = self
+                .path
+                .ancestors()
+                .skip(1)
+                .map(|path| if path.as_os_str().is_empty() { Path::new(".") } else { path });
             self.around = ancestors.find_map(|path| watches.add(path, around).ok());
             // It may have come while we turned to its parent.
             self.inside = self.inside.take().or_else(|| watches.add(&self.path, inside).ok());

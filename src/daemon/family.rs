@@ -72,7 +72,11 @@ impl Census {
 
     /// Who of the family of `head` is alive. `is_main` tells the main processes
     /// of all services, whose descendants are nobody else's.
-    fn members(&self, head: &Head, is_main: &impl Fn(Pid) -> bool) -> impl Iterator<Item = &Relative> {
+    fn members(
+        &self,
+        head: &Head,
+        is_main: &impl Fn(Pid) -> bool,
+    ) -> impl Iterator<Item = &Relative> {
         self.all.iter().filter(move |it| {
             let Some(ancestor) = self.ancestor(it) else { return false };
             if ancestor != head.pid && is_main(ancestor) {
@@ -104,7 +108,7 @@ impl Relative {
         let stat = fs::read(format!("/proc/{}/stat", pid.0)).ok()?;
         // The command's name is in parentheses, and may itself hold any.
         let end = stat.iter().rposition(|&byte| byte == b')')?;
-        let rest = str::from_utf8(stat.get(end + 1..)?).ok()?;
+        let rest = std::str::from_utf8(stat.get(end + 1..)?).ok()?;
         let mut fields = rest.split_ascii_whitespace();
         if matches!(fields.next()?, "Z" | "X") {
             return None;

@@ -284,9 +284,7 @@ impl Daemon {
             }
             Some(Action::Forget) => self.supervisor.forget(slot),
         }
-        if matches!(outcome.after, State::Clearing { .. })
-            && !self.clearing.contains(&slot)
-        {
+        if matches!(outcome.after, State::Clearing { .. }) && !self.clearing.contains(&slot) {
             self.clearing.push(slot);
         }
     }
@@ -316,8 +314,9 @@ impl Daemon {
         let send = |signal| match whom {
             Whom::Process => processes::signal(pid, signal),
             // Before setsid(2) the child is in no group of its own.
-            Whom::Group | Whom::All => processes::signal_group(pid, signal)
-                .or_else(|_| processes::signal(pid, signal)),
+            Whom::Group | Whom::All => {
+                processes::signal_group(pid, signal).or_else(|_| processes::signal(pid, signal))
+            }
         };
         if let Err(error) = send(signal) {
             let name = self.supervisor.get(slot).map_or("", |it| &it.name);

@@ -111,19 +111,16 @@ impl Daemon {
     /// A file says `text`.
     fn take_up(&mut self, name: &str, slot: Option<Slot>, text: Vec<u8>) {
         let known = slot.and_then(|slot| Some((slot, self.supervisor.get(slot)?)));
-        if let Some((_, service)) = known
-            && service.stay == Stay::Here
-            && *service.definition.text == *text
-        {
+        let is_here = known.is_some_and(|(_, service)| service.stay == Stay::Here);
+        if is_here && known.is_some_and(|(_, service)| *service.definition.text == *text) {
             self.refused.remove(name);
             return;
         }
         let spec = match parse(&text, &self.defaults) {
             Ok(spec) => spec,
             Err(complaints) => {
-                let is_kept = known.is_some_and(|(_, service)| service.stay == Stay::Here);
                 let lines = locate(&self.directory.path.join(name), &complaints).join("\n");
-                if self.refuse(name, &lines) && is_kept {
+                if self.refuse(name, &lines) && is_here {
                     report!(self.reporter, Level::Info, "{name}: new file refused, kept as it was");
                 }
                 return;

@@ -184,8 +184,12 @@ pub fn explain(fault: Fault, spec: &Spec) -> (String, &'static str) {
         Step::FindGroup => (format!("Can't find group: {why}"), "group"),
         Step::FindCommand | Step::Execute => (format!("Can't execute {command}: {why}"), "cmd"),
         Step::Stdin => (format!("Can't open {} for stdin: {why}", stream(&spec.stdin)), "stdin"),
-        Step::Stdout => (format!("Can't open {} for stdout: {why}", stream(&spec.stdout)), "stdout"),
-        Step::Stderr => (format!("Can't open {} for stderr: {why}", stream(&spec.stderr)), "stderr"),
+        Step::Stdout => {
+            (format!("Can't open {} for stdout: {why}", stream(&spec.stdout)), "stdout")
+        }
+        Step::Stderr => {
+            (format!("Can't open {} for stderr: {why}", stream(&spec.stderr)), "stderr")
+        }
         Step::Groups => (format!("Can't set the groups: {why}"), "groups"),
         Step::Group => (format!("Can't change to the group: {why}"), "group"),
         Step::User => (format!("Can't change to user {user}: {why}"), "user"),

@@ -73,7 +73,10 @@ fn supervise(options: Options) -> Ending {
 
 /// Prints an answer. Nobody listening is no reason to panic.
 pub(super) fn say(text: &str) -> Ending {
-    match io::stdout().write_all(text.as_bytes()) { Ok(()) => Ending::Ok, Err(_) => Ending::System }
+    match io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => Ending::Ok,
+        Err(_) => Ending::System,
+    }
 }
 
 /// Prints what is wrong.

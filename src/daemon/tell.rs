@@ -8,7 +8,7 @@ use super::report::{Level, Reporter, report};
 use super::{Daemon, spawn, sys};
 use crate::config::parse::line_of;
 use crate::config::words::show_duration;
-use crate::config::{Restart, Spec, Whom, parse};
+use crate::config::{Burst, Restart, Spec, Whom, parse};
 use crate::supervise::{Action, Death, Exit, Fault, Moment, Outcome, Service, State, Step, Strike};
 
 impl Daemon {
@@ -26,16 +26,19 @@ impl Daemon {
             return;
         }
         match outcome.after {
-            State::Starting { pid, .. } => report!(reporter, Level::Debug, "{name}: forked (pid {})", pid.0),
-            State::Up { pid, .. } => report!(reporter, Level::Info, "{name}: started (pid {})", pid.0),
+            State::Starting { pid, .. } => {
+                report!(reporter, Level::Debug, "{name}: forked (pid {})", pid.0)
+            }
+            State::Up { pid, .. } => {
+                report!(reporter, Level::Info, "{name}: started (pid {})", pid.0)
+            }
             State::Stopping { .. } | State::Clearing { .. } => {
                 tell_signal(reporter, service, outcome, self.now);
             }
             State::Waiting | State::Down => tell_end(reporter, service, outcome.before),
             State::Quarantined { .. } | State::Done | State::Failed => {
-                if let Some(fault) = service.last.and_then(|death| death.fault)
-                    && fault.step != Step::Fork
-                {
+                let fault = service.last().and_then(|death| death.fault);
+                if let Some(fault) = fault.filter(|fault| fault.step != Step::Fork) {
                     let spec = parse(&service.definition.text, &self.defaults).unwrap_or_default();
                     tell_fault(reporter, service, fault, &spec);
                 }
@@ -61,7 +64,7 @@ fn tell_signal(reporter: &mut Reporter, service: &Service, outcome: &Outcome, no
     };
     match (outcome.before, outcome.after) {
         (State::Starting { .. } | State::Up { .. }, State::Clearing { group, .. }) => {
-            let how = how(service.last);
+            let how = how(service.last());
             report!(
                 reporter,
                 Level::Warning,
@@ -91,11 +94,11 @@ fn tell_signal(reporter: &mut Reporter, service: &Service, outcome: &Outcome, no
 
 /// The end of something that ran, if it did: ordered, or healthy.
 fn tell_end(reporter: &mut Reporter, service: &Service, before: State) {
-    let (name, Some(death)) = (&service.name, service.last) else { return };
+    let (name, Some(death)) = (&service.name, service.last()) else { return };
     if !before.is_alive() {
         return;
     }
-    let (seconds, how) = (death.ran.as_secs(), how(service.last));
+    let (seconds, how) = (death.ran.as_secs(), how(service.last()));
     if death.ordered {
         report!(reporter, Level::Info, "{name}: stopped after {seconds}s ({how})");
     } else {
@@ -116,57 +119,18 @@ fn tell_fault(reporter: &mut Reporter, service: &Service, fault: Fault, spec: &S
 
 /// A death nobody asked for, and what follows from it.
 fn tell_verdict(reporter: &mut Reporter, service: &Service, after: State, now: Moment) {
-    let (name, policy) = (&service.name, &service.definition.policy);
-    let Some(death) = service.last else { return };
-    let (seconds, strikes) = (death.ran.as_secs(), service.strikes);
+    let (name, strikes) = (&service.name, service.strikes);
+    let Some(death) = service.last() else { return };
     let fact = match death.exit {
-        Some(_) => format!("{name} terminated after: {seconds}s"),
+        Some(_) => format!("{name} terminated after: {}s", death.ran.as_secs()),
         None => format!("{name} was not started"),
     };
     let how = how(Some(death));
     match after {
         State::Quarantined { until } => {
-            let wait = until.since(now);
-            // To the nearest, so that a jitter of some per cent does not show.
-            let whole = wait.saturating_add(Duration::from_millis(500)).as_secs();
-            if let Some(fault) = death.fault
-                && fault.step == Step::Fork
-            {
-                let why = sys::describe(fault.errno);
-                report!(
-                    reporter,
-                    Level::Error,
-                    "Could not fork, sleeping {whole}s ({name}: {why}; only this service waits)"
-                );
-                return;
-            }
-            let limit = match (death.exit, death.ran < policy.min_uptime) {
-                (Some(_), true) => format!(" (limit: {})", show_duration(policy.min_uptime)),
-                (Some(_), false) | (None, _) => String::new(),
-            };
-            let burst = match (death.strike, policy.burst) {
-                (Some(Strike::Burst), Some(burst)) => format!(
-                    "; crash loop: {} deaths within {}",
-                    burst.count,
-                    show_duration(burst.within)
-                ),
-                _ => String::new(),
-            };
-            let strike = match death.strike {
-                Some(_) => format!("strike {strikes}"),
-                None => "no strike".to_owned(),
-            };
-            let next = wait.as_millis();
-            report!(
-                reporter,
-                Level::Warning,
-                "{fact}{limit} and will be quarantined for {whole}s \
-                 ({how}{burst}; {strike}, next try in {}.{:03}s)",
-                next / 1000,
-                next % 1000
-            );
+            tell_quarantine(reporter, service, &death, &fact, until.since(now));
         }
-        State::Failed if policy.restart == Restart::Never => {
+        State::Failed if service.definition.policy.restart == Restart::Never => {
             report!(reporter, Level::Error, "{fact} ({how}; failed, restart=never)");
         }
         State::Failed => {
@@ -180,6 +144,52 @@ fn tell_verdict(reporter: &mut Reporter, service: &Service, after: State, now: M
         | State::Stopping { .. }
         | State::Clearing { .. } => {}
     }
+}
+
+fn tell_quarantine(
+    reporter: &mut Reporter,
+    service: &Service,
+    death: &Death,
+    fact: &str,
+    wait: Duration,
+) {
+    let (name, policy) = (&service.name, &service.definition.policy);
+    // To the nearest, so that a jitter of some per cent does not show.
+    let whole = wait.saturating_add(Duration::from_millis(500)).as_secs();
+    if let Some(Fault { step: Step::Fork, errno }) = death.fault {
+        let why = sys::describe(errno);
+        report!(
+            reporter,
+            Level::Error,
+            "Could not fork, sleeping {whole}s ({name}: {why}; only this service waits)"
+        );
+        return;
+    }
+    let is_short = death.exit.is_some() && death.ran < policy.min_uptime;
+    let limit = if is_short {
+        format!(" (limit: {})", show_duration(policy.min_uptime))
+    } else {
+        String::new()
+    };
+    let burst = match (death.strike, policy.burst) {
+        (Some(Strike::Burst), Some(Burst { count, within })) => {
+            format!("; crash loop: {count} deaths within {}", show_duration(within))
+        }
+        _ => String::new(),
+    };
+    let strike = match death.strike {
+        Some(_) => format!("strike {}", service.strikes),
+        None => "no strike".to_owned(),
+    };
+    let (how, next) = (how(Some(*death)), wait.as_millis());
+    report!(
+        reporter,
+        Level::Warning,
+        "{fact}{limit} and will be quarantined for {whole}s \
+         ({how}{burst}; {strike}, next try in {}.{:03}s)",
+        next / 1000,
+        next % 1000
+    );
 }
 
 /// How a process ended, in words.

@@ -8,8 +8,6 @@ mod supervisor;
 #[cfg(test)]
 mod walk;
 
-pub use facts::{
-    Action, Death, Event, Exit, Fault, Moment, Pid, State, Stay, Step, Strike, Want,
-};
+pub use facts::{Action, Death, Event, Exit, Fault, Moment, Pid, State, Stay, Step, Strike, Want};
 pub use service::{Definition, Service};
 pub use supervisor::{Outcome, Slot, Supervisor};

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::facts::{Action, Death, Event, Exit, Fault, Moment, Pid, State, Stay, Strike, Want};
-use crate::config::{Kind, Policy, Restart, Signal, Success, Whom};
+use crate::config::{Burst, Kind, Policy, Restart, Signal, Success, Whom};
 
 /// From fork to exec there are a dozen system calls; one that takes this long
 /// (a dead network file system under `cwd`) will not come back.
@@ -31,7 +31,7 @@ pub struct Definition {
 }
 
 /// A service and what became of it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Service {
     /// The file's name.
     pub name: Box<str>,
@@ -49,12 +49,18 @@ pub struct Service {
     pub row: u32,
     /// How often its program was run.
     pub starts: u32,
-    /// How the last run ended.
-    pub last: Option<Death>,
     /// The stop under way was asked for, so it is nobody's fault.
     ordered: bool,
     /// The child's last words, kept until it is reaped.
     fault: Option<Fault>,
+    /// What a service that never dies need not pay for.
+    history: Option<Box<History>>,
+}
+
+/// How a service died.
+#[derive(Debug, Clone, Default)]
+struct History {
+    last: Option<Death>,
     /// Time spent running, and when in it the last deaths were. Quarantines do
     /// not count, or a longer one would look like better health.
     lived: Duration,
@@ -73,17 +79,20 @@ impl Service {
             strikes: 0,
             row: 0,
             starts: 0,
-            last: None,
             ordered: false,
             fault: None,
-            lived: Duration::ZERO,
-            deaths: VecDeque::new(),
+            history: None,
         }
     }
 
     /// Whether it should run: the operator's wish, if there is a place for it.
     pub fn is_wanted(&self) -> bool {
         self.want == Want::Up && self.stay == Stay::Here
+    }
+
+    /// How the last run ended.
+    pub fn last(&self) -> Option<Death> {
+        self.history.as_ref()?.last
     }
 
     /// Takes note of `event`. `dice` is a random number, for the jitter.
@@ -135,7 +144,9 @@ impl Service {
         if self.is_wanted() {
             self.strikes = 0;
             self.row = 0;
-            self.deaths = VecDeque::new();
+            if let Some(history) = &mut self.history {
+                history.deaths = VecDeque::new();
+            }
             self.state = State::Waiting;
         }
         None
@@ -269,16 +280,21 @@ impl Service {
         }
     }
 
+    fn last_mut(&mut self) -> Option<&mut Death> {
+        self.history.as_mut()?.last.as_mut()
+    }
+
     fn died(&mut self, exit: Option<Exit>, ran: Duration, now: Moment) {
-        self.lived = self.lived.saturating_add(ran);
         let (fault, ordered) = (self.fault.take(), self.ordered);
-        self.last = Some(Death { exit, fault, ran, at: now, strike: None, ordered });
+        let history = self.history.get_or_insert_default();
+        history.lived = history.lived.saturating_add(ran);
+        history.last = Some(Death { exit, fault, ran, at: now, strike: None, ordered });
     }
 
     /// Nothing of it runs any more: what next?
     fn ended(&mut self, now: Moment, dice: u32) -> Option<Action> {
         let ordered = std::mem::take(&mut self.ordered);
-        if let Some(death) = &mut self.last {
+        if let Some(death) = self.last_mut() {
             death.ordered = ordered;
         }
         if !self.is_wanted() {
@@ -294,9 +310,10 @@ impl Service {
     /// The verdict on a death nobody asked for.
     fn judge(&mut self, now: Moment, dice: u32) -> State {
         // Every path here has just recorded a death.
-        let Some(death) = self.last else { return State::Waiting };
+        let Some(death) = self.last() else { return State::Waiting };
         let policy = &self.definition.policy;
-        let is_clean = death.fault.is_none() && death.exit.is_some_and(|exit| forgives(policy, exit));
+        let is_clean =
+            death.fault.is_none() && death.exit.is_some_and(|exit| forgives(policy, exit));
         let heals = death.fault.is_some_and(Fault::heals);
         let is_over = match policy.restart {
             Restart::Always => policy.kind == Kind::Oneshot && is_clean,
@@ -308,7 +325,7 @@ impl Service {
         }
         if !heals {
             let strike = self.strike(&death);
-            if let Some(death) = &mut self.last {
+            if let Some(death) = self.last_mut() {
                 death.strike = strike;
             }
             if strike.is_none() {
@@ -329,15 +346,8 @@ impl Service {
     /// Whether, and why, this death counts.
     fn strike(&mut self, death: &Death) -> Option<Strike> {
         let policy = &self.definition.policy;
-        let is_burst = policy.burst.is_some_and(|burst| {
-            let count = usize::from(burst.count);
-            self.deaths.push_back(self.lived);
-            while self.deaths.len() > count {
-                self.deaths.pop_front();
-            }
-            let first = self.deaths.front().copied().unwrap_or(self.lived);
-            self.deaths.len() == count && self.lived.saturating_sub(first) <= burst.within
-        });
+        let history = self.history.get_or_insert_default();
+        let is_burst = policy.burst.is_some_and(|burst| history.is_burst(burst));
         if death.fault.is_some() {
             Some(Strike::Fault)
         } else if policy.kind == Kind::Oneshot {
@@ -375,6 +385,19 @@ impl Service {
             | State::Done
             | State::Failed => None,
         }
+    }
+}
+
+impl History {
+    /// Notes a death, and whether it is one too many.
+    fn is_burst(&mut self, Burst { count, within }: Burst) -> bool {
+        let count = usize::from(count);
+        self.deaths.push_back(self.lived);
+        while self.deaths.len() > count {
+            self.deaths.pop_front();
+        }
+        let first = self.deaths.front().copied().unwrap_or(self.lived);
+        self.deaths.len() == count && self.lived.saturating_sub(first) <= within
     }
 }
 

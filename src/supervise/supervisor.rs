@@ -155,14 +155,11 @@ impl Supervisor {
         if before == after {
             return;
         }
-        if let Some(pid) = before
-            && let Ok(index) = self.by_pid.binary_search_by_key(&pid, |&(it, _)| it)
-        {
+        let place = |list: &[(Pid, Slot)], pid| list.binary_search_by_key(&pid, |&(it, _)| it);
+        if let Some(Ok(index)) = before.map(|pid| place(&self.by_pid, pid)) {
             self.by_pid.remove(index);
         }
-        if let Some(pid) = after
-            && let Err(index) = self.by_pid.binary_search_by_key(&pid, |&(it, _)| it)
-        {
+        if let Some((Err(index), pid)) = after.map(|pid| (place(&self.by_pid, pid), pid)) {
             self.by_pid.insert(index, (pid, slot));
         }
     }
@@ -200,8 +197,7 @@ impl Supervisor {
     /// When the next thing is to happen by itself.
     pub fn deadline(&mut self) -> Option<Moment> {
         if std::mem::take(&mut self.is_deadline_stale) {
-            self.deadline =
-                self.slots.iter().flatten().filter_map(|it| it.state.deadline()).min();
+            self.deadline = self.slots.iter().flatten().filter_map(|it| it.state.deadline()).min();
         }
         self.deadline
     }

@@ -145,11 +145,7 @@ impl Image {
 }
 
 /// Everything between fork and exec, in the order of going.8.
-fn become_service(
-    program: &Program,
-    image: &Image,
-    null: BorrowedFd,
-) -> Result<Infallible, Fault> {
+fn become_service(program: &Program, image: &Image, null: BorrowedFd) -> Result<Infallible, Fault> {
     setsid().map_err(|errno| fault(Step::Session, errno))?;
     let late = open_streams(program, null, [true; 3], program.identity.is_some())?;
     signals::unblock_all().map_err(|errno| fault(Step::Session, errno))?;
@@ -235,7 +231,11 @@ fn redirect(fd: RawFd, number: c_int, step: Step) -> Result<bool, Fault> {
 fn open_file(path: &CStr, number: c_int, is_careful: bool) -> Result<Option<OwnedFd>, Errno> {
     let flags = libc::O_CLOEXEC
         | libc::O_NOCTTY
-        | if number == 0 { libc::O_RDONLY } else { libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT };
+        | if number == 0 {
+            libc::O_RDONLY
+        } else {
+            libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT
+        };
     if !is_careful {
         // SAFETY: path is a C string.
         let fd = unsafe { libc::open(path.as_ptr(), flags, 0o640) };

@@ -13,9 +13,8 @@ use nix::sys::stat::{SFlag, fstat};
 /// have left descriptors open (close_range(2), Linux 5.11; before that by hand).
 pub fn keep_from_children() {
     // SAFETY: no memory is passed, and no descriptor changes its owner.
-    let done = unsafe {
-        libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC)
-    };
+    let done =
+        unsafe { libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
     if done == 0 {
         return;
     }

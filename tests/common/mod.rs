@@ -27,10 +27,12 @@ pub use nix::sys::signal::Signal;
 
 mod needs;
 mod proc;
+mod services;
 
 pub use needs::{has, has_root, has_static_build};
 pub use proc::{children, is_alive, run, send, stat, status, strings, wait_comm};
 use proc::{kill_marked, marked};
+pub use services::{running, unseen, wait_running};
 
 /// So long a test waits for one thing: no machine is that slow.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -155,8 +157,13 @@ impl Place {
         let report = Arc::new(Report::default());
         let (stderr, writer) = (child.stderr.take().unwrap(), Arc::clone(&report));
         thread::spawn(move || writer.fill(BufReader::new(stderr)));
-        let pid = i32::try_from(child.id()).unwrap();
-        Going { pid, child, report, next: 0, marker: self.marker.clone() }
+        Going {
+            pid: i32::try_from(child.id()).unwrap(),
+            child,
+            report,
+            next: 0,
+            marker: self.marker.clone(),
+        }
     }
 
     /// All living processes that descend from what was started here.
