@@ -128,7 +128,7 @@ fn a_directory_may_be_replaced_by_another() {
     place.service("b", "cmd=sleep 1000\n");
     fill("new", &["b", "c"]);
     let mut going = place.start(&[]);
-    let pids = ["a", "b"].map(|it| going.wait_started(it));
+    let pids = going.wait_all_started(["a", "b"]);
     let rename = |from: &str, to: &str| {
         fs::rename(place.dir.join(from), place.dir.join(to)).unwrap();
     };
@@ -195,9 +195,7 @@ fn services_are_stopped_from_the_last_to_the_first() {
         place.service(name, "cmd=sleep 1000\n");
     }
     let mut going = place.start(&[]);
-    for name in names {
-        going.wait_started(name);
-    }
+    going.wait_all_started(names);
     going.stop();
     for name in names.iter().rev() {
         going.wait_for(&format!("{name}: stopping (SIGTERM to group *)"));

@@ -65,7 +65,7 @@ fn what_happened_during_a_pause_is_all_seen_to() {
         place.service(name, "cmd=sleep 1000\nmin-uptime=0\nburst=none\n");
     }
     let mut going = place.start(&[]);
-    let pids = names.map(|it| going.wait_started(it));
+    let pids = going.wait_all_started(names);
     for pid in pids {
         wait_comm(pid, "sleep");
     }

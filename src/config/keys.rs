@@ -4,7 +4,7 @@
 
 use std::cmp::Reverse;
 
-use super::grammar::join;
+use super::grammar::{blank_separated, join};
 use super::spec::Spec;
 use super::values::{
     KINDS, RESTARTS, WHOMS, add_success, add_variable, choose, chosen, read_account, read_backoff,
@@ -63,7 +63,7 @@ impl Key {
             return Err(format!("Value of {}= is too long (max: {VALUE_MAX})", self.name));
         }
         (self.set)(spec, value).map_err(|wrong| {
-            let is_commented = value.contains(" #") || value.contains("\t#");
+            let is_commented = blank_separated(value).skip(1).any(|word| word.starts_with('#'));
             let hint = if is_commented { "; a comment needs a line of its own" } else { "" };
             format!("{}= {wrong}{hint}", self.name)
         })
@@ -357,12 +357,10 @@ pub fn nearest(
     let habit = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
     let word: Vec<u8> = word.bytes().map(habit).collect();
     let folded = |candidate: &str| candidate.bytes().map(habit).collect::<Vec<u8>>();
-    let slips_max = if word.len() < 3 {
-        0
-    } else if word.len() < 6 {
-        1
-    } else {
-        2
+    let slips_max = match word.len() {
+        0..3 => 0,
+        3..6 => 1,
+        _ => 2,
     };
     for slips in 0..=slips_max {
         let mut close = candidates.clone();

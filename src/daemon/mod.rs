@@ -8,6 +8,7 @@
 
 mod check;
 mod confdir;
+mod deeds;
 mod family;
 mod options;
 mod reload;
@@ -17,24 +18,19 @@ mod start;
 mod tell;
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Poll, Token};
 use nix::libc;
 use nix::sys::signalfd::SignalFd;
 
-use crate::config::{Signal, Spec, Whom, parse};
-use crate::supervise::{Action, Event, Fault, Moment, Outcome, Pid, Slot, State, Step, Supervisor};
-use crate::sys::{self, child, processes};
+use crate::config::{Signal, Spec, Whom};
+use crate::supervise::{Event, Moment, Pid, Slot, State, Supervisor};
+use crate::sys::{self, processes};
 use confdir::Directory;
-use family::{Census, Head};
 use report::{Level, Reporter, report};
-
-use options::Options;
 
 pub use options::HELP;
 pub use start::main;
@@ -74,47 +70,6 @@ struct Daemon {
 }
 
 impl Daemon {
-    /// Takes over signals and opens all that is needed to the end.
-    ///
-    /// # Errors
-    /// What signalfd(2), epoll_create(2), inotify_init(2) and open(2) say.
-    fn new(options: Options, reporter: Reporter) -> io::Result<Daemon> {
-        sys::fds::keep_from_children();
-        // Before the first fork, or the first SIGCHLD would be lost.
-        let signals = sys::signals::take_over()?;
-        if std::process::id() != 1 {
-            processes::become_subreaper()?;
-        }
-        let directory = Directory::new(options.directory)?;
-        let poll = Poll::new()?;
-        let listen = |fd: RawFd, token| {
-            poll.registry().register(&mut SourceFd(&fd), token, Interest::READABLE)
-        };
-        listen(signals.as_raw_fd(), SIGNALS)?;
-        listen(directory.doorbell(), DOORBELL)?;
-        // The standard hasher's keys are random, and so good enough as dice.
-        let seed = RandomState::new().build_hasher().finish() & u64::from(u32::MAX);
-        Ok(Daemon {
-            supervisor: Supervisor::new(u32::try_from(seed).unwrap_or(1)),
-            reporter,
-            directory,
-            defaults: options.defaults,
-            signals,
-            poll,
-            events: Events::with_capacity(64),
-            null: sys::fds::open_null()?,
-            ears: Vec::new(),
-            refused: BTreeMap::new(),
-            clearing: Vec::new(),
-            families: Vec::new(),
-            reread: None,
-            is_started: false,
-            has_rung: false,
-            heard: Vec::new(),
-            now: sys::monotonic(),
-        })
-    }
-
     /// Keeps services going until told to stop.
     fn run(mut self) -> io::Result<()> {
         self.read_directory();
@@ -151,8 +106,7 @@ impl Daemon {
         self.has_rung = self.events.iter().any(|event| event.token() == DOORBELL);
         let tokens = self.events.iter().map(|event| event.token());
         let children = tokens.filter(|&token| token != SIGNALS && token != DOORBELL);
-        self.heard.clear();
-        self.heard.extend(children.filter_map(|Token(pid)| i32::try_from(pid).ok()).map(Pid));
+        self.heard = children.filter_map(|Token(pid)| i32::try_from(pid).ok()).map(Pid).collect();
         Ok(())
     }
 
@@ -193,20 +147,6 @@ impl Daemon {
         }
     }
 
-    /// Whether processes are left which the service's `kill` key includes.
-    fn has_family(&self, slot: Slot, pid: Pid) -> bool {
-        let Some(service) = self.supervisor.get(slot) else { return false };
-        let whom = service.definition.policy.kill;
-        match whom {
-            Whom::Process => false,
-            Whom::Group => processes::is_group_alive(pid),
-            Whom::All => {
-                let head = Head { name: &service.name, pid, whom };
-                Census::take().has(&head, |it| self.supervisor.find_pid(it).is_some())
-            }
-        }
-    }
-
     /// Tells the services whose last leftover is gone.
     fn clear(&mut self) {
         for slot in std::mem::take(&mut self.clearing) {
@@ -226,28 +166,6 @@ impl Daemon {
         }
     }
 
-    /// Hears how far a child came. The last words of a dead one come before the
-    /// news of its death, or a program that never ran would seem to have.
-    fn hear(&mut self, pid: Pid, is_dead: bool) {
-        let Some(index) = self.ears.iter().position(|&(it, _)| it == pid) else { return };
-        let Some((_, ear)) = self.ears.get(index) else { return };
-        let words = child::hear(ear.as_fd());
-        if words.is_none() && !is_dead {
-            return;
-        }
-        // Removed by hand: a copy in a child that was forked meanwhile would
-        // keep it in the poll after we close ours (epoll(7)).
-        let _ = self.poll.registry().deregister(&mut SourceFd(&ear.as_raw_fd()));
-        self.ears.swap_remove(index);
-        let event = match words {
-            Some(Err(fault)) => Event::ExecFailed(fault),
-            Some(Ok(())) | None => Event::Executed,
-        };
-        if let Some(slot) = self.supervisor.find_pid(pid) {
-            self.supervisor.step(slot, event, self.now);
-        }
-    }
-
     /// Decides and acts until nothing is left to do.
     fn settle(&mut self) {
         for turn in 0..=SPAWNS_A_TURN {
@@ -262,89 +180,4 @@ impl Daemon {
         self.signal_families();
         self.reporter.flush();
     }
-
-    fn act(&mut self, outcome: &Outcome) {
-        let slot = outcome.slot;
-        match outcome.action {
-            None => {}
-            Some(Action::Spawn) => match self.spawn(slot) {
-                Ok((pid, ear)) => {
-                    self.supervisor.step(slot, Event::Spawned(pid), self.now);
-                    self.listen(pid, ear);
-                }
-                Err(fault) => self.supervisor.step(slot, Event::SpawnFailed(fault), self.now),
-            },
-            Some(Action::Signal { pid, signal, whom }) => {
-                if outcome.after.pid() == Some(pid) {
-                    self.signal(slot, pid, signal, whom);
-                }
-                if outcome.after.pid().is_none() || whom == Whom::All {
-                    self.families.push((slot, pid, whom, signal));
-                }
-            }
-            Some(Action::Forget) => self.supervisor.forget(slot),
-        }
-        if matches!(outcome.after, State::Clearing { .. }) && !self.clearing.contains(&slot) {
-            self.clearing.push(slot);
-        }
-    }
-
-    fn spawn(&self, slot: Slot) -> Result<(Pid, OwnedFd), Fault> {
-        let failed = Fault { step: Step::Parse, errno: libc::EINVAL };
-        let service = self.supervisor.get(slot).ok_or(failed)?;
-        let spec = parse(&service.definition.text, &self.defaults).map_err(|_| failed)?;
-        let program = spawn::prepare(&service.name, &spec)?;
-        child::spawn(&program, self.null.as_fd())
-    }
-
-    /// Listens for a child to become its program.
-    fn listen(&mut self, pid: Pid, ear: OwnedFd) {
-        let token = Token(usize::try_from(pid.0).unwrap_or(usize::MAX));
-        let raw = ear.as_raw_fd();
-        self.ears.push((pid, ear));
-        if self.poll.registry().register(&mut SourceFd(&raw), token, Interest::READABLE).is_err() {
-            // The kernel has no memory for this watch: then the child is heard
-            // when it dies, and believed to run until then.
-            self.hear(pid, true);
-        }
-    }
-
-    /// Signals a main process that is not reaped, and its group.
-    fn signal(&mut self, slot: Slot, pid: Pid, signal: Signal, whom: Whom) {
-        let send = |signal| match whom {
-            Whom::Process => processes::signal(pid, signal),
-            // Before setsid(2) the child is in no group of its own.
-            Whom::Group | Whom::All => {
-                processes::signal_group(pid, signal).or_else(|_| processes::signal(pid, signal))
-            }
-        };
-        if let Err(error) = send(signal) {
-            let name = self.supervisor.get(slot).map_or("", |it| &it.name);
-            report!(self.reporter, Level::Warning, "{name}: can't send {signal}: {error}");
-        } else if signal != KILL {
-            // A stopped process obeys nothing but KILL before it continues.
-            let _ = send(CONT);
-        }
-    }
-
-    /// Signals what can be found through /proc only: with one look for all of
-    /// them, for a thousand services may be killed in the same turn.
-    fn signal_families(&mut self) {
-        let families = std::mem::take(&mut self.families);
-        let mut signals: Vec<_> = families.iter().map(|it| it.3).collect();
-        signals.sort_unstable();
-        signals.dedup();
-        for signal in signals {
-            let same = families.iter().filter(|it| it.3 == signal);
-            let heads: Vec<_> = same
-                .filter_map(|&(slot, pid, whom, _)| {
-                    Some(Head { name: &self.supervisor.get(slot)?.name, pid, whom })
-                })
-                .collect();
-            family::signal(&heads, signal, |it| self.supervisor.find_pid(it).is_some());
-        }
-    }
 }
-
-const KILL: Signal = Signal(9);
-const CONT: Signal = Signal(18);

@@ -13,7 +13,8 @@ use nix::unistd::{self, AccessFlags, Gid, Group, Uid, User};
 
 use crate::config::{Spec, Stream};
 use crate::supervise::{Fault, Step};
-use crate::sys::child::{Identity, Program, Source};
+use crate::sys::child::{Identity, Program};
+use crate::sys::streams::Source;
 
 /// Where commands are looked for when nobody says, as under init.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

@@ -1,15 +1,21 @@
 //! From the command line to the loop, or to the answer that was asked for.
 
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
+use std::os::fd::{AsRawFd, RawFd};
 use std::process::ExitCode;
 
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll};
 use nix::unistd::Uid;
 
 use super::confdir::Directory;
 use super::options::{self, HELP, Options, Task};
 use super::report::{Level, Reporter, report};
-use super::{Daemon, check};
-use crate::sys;
+use super::{DOORBELL, Daemon, SIGNALS, check};
+use crate::supervise::Supervisor;
+use crate::sys::{self, processes};
 
 /// What going(8) exits with, by the numbers of sysexits.h.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,4 +89,47 @@ pub(super) fn say(text: &str) -> Ending {
 pub(super) fn complain(text: &str) {
     // There is nowhere else to go with it.
     let _ = writeln!(io::stderr(), "{text}");
+}
+
+impl Daemon {
+    /// Takes over signals and opens all that is needed to the end.
+    ///
+    /// # Errors
+    /// What signalfd(2), epoll_create(2), inotify_init(2) and open(2) say.
+    fn new(options: Options, reporter: Reporter) -> io::Result<Daemon> {
+        sys::fds::keep_from_children();
+        // Before the first fork, or the first SIGCHLD would be lost.
+        let signals = sys::signals::take_over()?;
+        if std::process::id() != 1 {
+            processes::become_subreaper()?;
+        }
+        let directory = Directory::new(options.directory)?;
+        let poll = Poll::new()?;
+        let listen = |fd: RawFd, token| {
+            poll.registry().register(&mut SourceFd(&fd), token, Interest::READABLE)
+        };
+        listen(signals.as_raw_fd(), SIGNALS)?;
+        listen(directory.doorbell(), DOORBELL)?;
+        // The standard hasher's keys are random, and so good enough as dice.
+        let seed = RandomState::new().build_hasher().finish() & u64::from(u32::MAX);
+        Ok(Daemon {
+            supervisor: Supervisor::new(u32::try_from(seed).unwrap_or(1)),
+            reporter,
+            directory,
+            defaults: options.defaults,
+            signals,
+            poll,
+            events: Events::with_capacity(64),
+            null: sys::fds::open_null()?,
+            ears: Vec::new(),
+            refused: BTreeMap::new(),
+            clearing: Vec::new(),
+            families: Vec::new(),
+            reread: None,
+            is_started: false,
+            has_rung: false,
+            heard: Vec::new(),
+            now: sys::monotonic(),
+        })
+    }
 }

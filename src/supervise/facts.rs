@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::config::{Signal, Whom};
+use crate::config::{Policy, Signal, Whom};
 
 /// Milliseconds on the monotonic clock. Cut, never rounded up, so that a wait
 /// computed from it ends at or after its deadline and no wake is in vain.
@@ -25,6 +25,15 @@ impl Moment {
 /// A process number, always above zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Pid(pub i32);
+
+/// What a service file came to, in its smallest form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Definition {
+    /// The file's text, parsed again for each spawn.
+    pub text: Box<[u8]>,
+    /// The part that must be at hand.
+    pub policy: Policy,
+}
 
 /// What the operator asked for last. Accidents never change it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,12 +110,12 @@ pub enum State {
 }
 
 impl State {
-    /// The main process, while there is one.
-    pub fn pid(&self) -> Option<Pid> {
+    /// The main process and when it was forked, while there is one.
+    pub fn run(&self) -> Option<(Pid, Moment)> {
         match *self {
-            State::Starting { pid, .. } | State::Up { pid, .. } | State::Stopping { pid, .. } => {
-                Some(pid)
-            }
+            State::Starting { pid, since, .. }
+            | State::Up { pid, since }
+            | State::Stopping { pid, since, .. } => Some((pid, since)),
             State::Down
             | State::Waiting
             | State::Clearing { .. }
@@ -114,6 +123,11 @@ impl State {
             | State::Done
             | State::Failed => None,
         }
+    }
+
+    /// The main process, while there is one.
+    pub fn pid(&self) -> Option<Pid> {
+        self.run().map(|(pid, _)| pid)
     }
 
     /// When something is to happen by itself, if it is.
@@ -182,6 +196,23 @@ pub enum Step {
     Execute,
     /// It did not get to its program in time.
     Late,
+}
+
+impl Step {
+    /// The step of this number, as a child tells it.
+    pub fn of(number: u8) -> Step {
+        let told = [
+            Step::Session,
+            Step::Stdin,
+            Step::Stdout,
+            Step::Stderr,
+            Step::Groups,
+            Step::Group,
+            Step::User,
+            Step::Directory,
+        ];
+        told.into_iter().find(|&step| step as u8 == number).unwrap_or(Step::Execute)
+    }
 }
 
 /// Why a program never ran.

@@ -5,9 +5,12 @@
 mod facts;
 mod service;
 mod supervisor;
+mod verdict;
 #[cfg(test)]
 mod walk;
 
-pub use facts::{Action, Death, Event, Exit, Fault, Moment, Pid, State, Stay, Step, Strike, Want};
-pub use service::{Definition, Service};
+pub use facts::{
+    Action, Death, Definition, Event, Exit, Fault, Moment, Pid, State, Stay, Step, Strike, Want,
+};
+pub use service::Service;
 pub use supervisor::{Outcome, Slot, Supervisor};

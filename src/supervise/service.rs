@@ -5,11 +5,11 @@
 //! Two axes, never mixed: `want` is what the operator asked for, `state` is how
 //! things are. A restart is a stop of something that is wanted up.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::facts::{Action, Death, Event, Exit, Fault, Moment, Pid, State, Stay, Strike, Want};
-use crate::config::{Burst, Kind, Policy, Restart, Signal, Success, Whom};
+use super::facts::{Action, Death, Definition, Event, Exit, Fault, Moment, Pid, State, Stay, Want};
+use super::verdict::History;
+use crate::config::{Signal, Whom};
 
 /// From fork to exec there are a dozen system calls; one that takes this long
 /// (a dead network file system under `cwd`) will not come back.
@@ -20,15 +20,6 @@ const START_TIMEOUT: Duration = Duration::from_secs(90);
 const KILL_AGAIN: Duration = Duration::from_secs(5);
 
 const KILL: Signal = Signal(9);
-
-/// What a service file came to, in its smallest form.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Definition {
-    /// The file's text, parsed again for each spawn.
-    pub text: Box<[u8]>,
-    /// The part that must be at hand.
-    pub policy: Policy,
-}
 
 /// A service and what became of it.
 #[derive(Debug, Clone)]
@@ -54,17 +45,7 @@ pub struct Service {
     /// The child's last words, kept until it is reaped.
     fault: Option<Fault>,
     /// What a service that never dies need not pay for.
-    history: Option<Box<History>>,
-}
-
-/// How a service died.
-#[derive(Debug, Clone, Default)]
-struct History {
-    last: Option<Death>,
-    /// Time spent running, and when in it the last deaths were. Quarantines do
-    /// not count, or a longer one would look like better health.
-    lived: Duration,
-    deaths: VecDeque<Duration>,
+    pub(super) history: Option<Box<History>>,
 }
 
 impl Service {
@@ -145,7 +126,7 @@ impl Service {
             self.strikes = 0;
             self.row = 0;
             if let Some(history) = &mut self.history {
-                history.deaths = VecDeque::new();
+                history.deaths.clear();
             }
             self.state = State::Waiting;
         }
@@ -178,20 +159,12 @@ impl Service {
     }
 
     fn kill(&mut self, now: Moment) -> Option<Action> {
-        match self.state {
-            State::Starting { pid, since, .. }
-            | State::Up { pid, since }
-            | State::Stopping { pid, since, .. } => {
-                self.ordered = true;
-                self.stop_process(pid, since, u8::MAX, now)
-            }
-            State::Clearing { group, .. } => self.stop_rest(group, u8::MAX, now),
-            State::Down
-            | State::Waiting
-            | State::Quarantined { .. }
-            | State::Done
-            | State::Failed => None,
+        if let Some((pid, since)) = self.state.run() {
+            self.ordered = true;
+            return self.stop_process(pid, since, u8::MAX, now);
         }
+        let State::Clearing { group, .. } = self.state else { return None };
+        self.stop_rest(group, u8::MAX, now)
     }
 
     /// Goes to `step` of the stop sequence while the main process lives.
@@ -280,7 +253,7 @@ impl Service {
         }
     }
 
-    fn last_mut(&mut self) -> Option<&mut Death> {
+    pub(super) fn last_mut(&mut self) -> Option<&mut Death> {
         self.history.as_mut()?.last.as_mut()
     }
 
@@ -305,58 +278,6 @@ impl Service {
         }
         self.state = self.judge(now, dice);
         None
-    }
-
-    /// The verdict on a death nobody asked for.
-    fn judge(&mut self, now: Moment, dice: u32) -> State {
-        // Every path here has just recorded a death.
-        let Some(death) = self.last() else { return State::Waiting };
-        let policy = &self.definition.policy;
-        let is_clean =
-            death.fault.is_none() && death.exit.is_some_and(|exit| forgives(policy, exit));
-        let heals = death.fault.is_some_and(Fault::heals);
-        let is_over = match policy.restart {
-            Restart::Always => policy.kind == Kind::Oneshot && is_clean,
-            Restart::OnFailure => is_clean,
-            Restart::Never => !heals,
-        };
-        if is_over {
-            return if is_clean { State::Done } else { State::Failed };
-        }
-        if !heals {
-            let strike = self.strike(&death);
-            if let Some(death) = self.last_mut() {
-                death.strike = strike;
-            }
-            if strike.is_none() {
-                self.strikes = 0;
-                self.row = 0;
-                return State::Waiting;
-            }
-            self.strikes = self.strikes.saturating_add(1);
-        }
-        let policy = &self.definition.policy;
-        if policy.strikes > 0 && self.strikes >= policy.strikes {
-            return State::Failed;
-        }
-        self.row = self.row.saturating_add(1);
-        State::Quarantined { until: now.after(quarantine(policy, self.row, dice)) }
-    }
-
-    /// Whether, and why, this death counts.
-    fn strike(&mut self, death: &Death) -> Option<Strike> {
-        let policy = &self.definition.policy;
-        let history = self.history.get_or_insert_default();
-        let is_burst = policy.burst.is_some_and(|burst| history.is_burst(burst));
-        if death.fault.is_some() {
-            Some(Strike::Fault)
-        } else if policy.kind == Kind::Oneshot {
-            Some(Strike::Work)
-        } else if death.ran < policy.min_uptime {
-            Some(Strike::Short)
-        } else {
-            is_burst.then_some(Strike::Burst)
-        }
     }
 
     fn tick(&mut self, now: Moment) -> Option<Action> {
@@ -386,39 +307,6 @@ impl Service {
             | State::Failed => None,
         }
     }
-}
-
-impl History {
-    /// Notes a death, and whether it is one too many.
-    fn is_burst(&mut self, Burst { count, within }: Burst) -> bool {
-        let count = usize::from(count);
-        self.deaths.push_back(self.lived);
-        while self.deaths.len() > count {
-            self.deaths.pop_front();
-        }
-        let first = self.deaths.front().copied().unwrap_or(self.lived);
-        self.deaths.len() == count && self.lived.saturating_sub(first) <= within
-    }
-}
-
-fn forgives(policy: &Policy, exit: Exit) -> bool {
-    policy.success.iter().any(|success| match (*success, exit) {
-        (Success::Code(code), Exit::Code(it)) => code == it,
-        (Success::Signal(signal), Exit::Signal { signal: it, .. }) => signal == it,
-        (Success::Code(_), Exit::Signal { .. }) | (Success::Signal(_), Exit::Code(_)) => false,
-    })
-}
-
-/// How long the quarantine number `row` of a row is.
-fn quarantine(policy: &Policy, row: u32, dice: u32) -> Duration {
-    // 2^31 times the shortest backoff of 1 ms is 24 days, longer than anybody
-    // waits, so the shift need not go on.
-    let doubled = policy.backoff.saturating_mul(1 << row.saturating_sub(1).min(31));
-    let wait = doubled.min(policy.backoff_max);
-    let spread = wait.saturating_mul(u32::from(policy.jitter)) / 100;
-    let shift = spread.saturating_mul(2).as_millis() * u128::from(dice) / u128::from(u32::MAX);
-    wait.saturating_sub(spread)
-        .saturating_add(Duration::from_millis(u64::try_from(shift).unwrap_or(u64::MAX)))
 }
 
 #[cfg(test)]

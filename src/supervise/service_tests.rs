@@ -1,8 +1,9 @@
 //! One service against a clock that the test owns.
 
 use super::*;
-use crate::config::{Burst, StopStep};
-use crate::supervise::Step;
+use crate::config::{Burst, Kind, Policy, Restart, StopStep, Success};
+use crate::supervise::verdict::{forgives, quarantine};
+use crate::supervise::{Step, Strike};
 
 const PID: Pid = Pid(7);
 

@@ -4,8 +4,8 @@
 
 use std::collections::VecDeque;
 
-use super::facts::{Action, Event, Moment, Pid, State, Stay};
-use super::service::{Definition, Service};
+use super::facts::{Action, Definition, Event, Moment, Pid, State, Stay};
+use super::service::Service;
 
 /// A service's place, its own until it is forgotten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

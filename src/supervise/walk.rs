@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use proptest::prelude::{Strategy, any, prop, proptest};
 
-use super::facts::{Action, Event, Exit, Fault, Moment, Pid, State, Stay, Step, Want};
-use super::service::{Definition, Service};
+use super::facts::{Action, Definition, Event, Exit, Fault, Moment, Pid, State, Stay, Step, Want};
+use super::service::Service;
 use crate::config::{Kind, Policy, Restart, Signal, StopStep, Whom};
 
 /// What may be done to the world in one move.

@@ -4,16 +4,17 @@
 //! and one that fails means that the service does not run.
 
 use std::convert::Infallible;
-use std::ffi::{CStr, CString, c_char, c_int};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::ffi::{CStr, CString, c_char};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::sys::stat::{Mode, SFlag, fstat, umask};
+use nix::sys::stat::{Mode, umask};
 use nix::unistd::{self, Gid, Uid, setsid};
 
 use super::signals;
+use super::streams::{Source, open_streams};
 use crate::supervise::{Fault, Pid, Step};
 
 /// What a service is to be, ready for use after fork.
@@ -42,19 +43,6 @@ pub struct Identity {
     pub gid: Gid,
     /// All others.
     pub groups: Vec<Gid>,
-}
-
-/// Where a standard stream comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
-    /// It stays as it is.
-    Inherit,
-    /// `/dev/null`.
-    Null,
-    /// This file.
-    File(CString),
-    /// Wherever stdout leads.
-    Stdout,
 }
 
 /// Forks, and makes a service of the child. The descriptor tells when it runs:
@@ -86,30 +74,14 @@ pub fn hear(ear: BorrowedFd) -> Option<Result<(), Fault>> {
         Err(Errno::EAGAIN | Errno::EINTR) => None,
         Ok(5) => {
             let [step, errno @ ..] = words;
-            Some(Err(Fault { step: step_of(step), errno: i32::from_ne_bytes(errno) }))
+            Some(Err(Fault { step: Step::of(step), errno: i32::from_ne_bytes(errno) }))
         }
         // Five bytes are written at once or not at all (pipe(7)).
         Ok(_) | Err(_) => Some(Ok(())),
     }
 }
 
-const STEPS: [Step; 9] = [
-    Step::Session,
-    Step::Stdin,
-    Step::Stdout,
-    Step::Stderr,
-    Step::Groups,
-    Step::Group,
-    Step::User,
-    Step::Directory,
-    Step::Execute,
-];
-
-fn step_of(number: u8) -> Step {
-    STEPS.into_iter().find(|&step| step as u8 == number).unwrap_or(Step::Execute)
-}
-
-fn fault(step: Step, errno: Errno) -> Fault {
+pub(super) fn fault(step: Step, errno: Errno) -> Fault {
     Fault { step, errno: errno as i32 }
 }
 
@@ -147,13 +119,13 @@ impl Image {
 /// Everything between fork and exec, in the order of going.8.
 fn become_service(program: &Program, image: &Image, null: BorrowedFd) -> Result<Infallible, Fault> {
     setsid().map_err(|errno| fault(Step::Session, errno))?;
-    let late = open_streams(program, null, [true; 3], program.identity.is_some())?;
+    let late = open_streams(&program.streams, null, [true; 3], program.identity.is_some())?;
     signals::unblock_all().map_err(|errno| fault(Step::Session, errno))?;
     umask(program.umask);
     if let Some(identity) = &program.identity {
         take_identity(identity)?;
     }
-    open_streams(program, null, late, false)?;
+    open_streams(&program.streams, null, late, false)?;
     unistd::chdir(program.cwd.as_c_str()).map_err(|errno| fault(Step::Directory, errno))?;
     execute(&program.path, &image.argv, &image.envp);
     if Errno::last() == Errno::ENOEXEC {
@@ -180,102 +152,4 @@ fn take_identity(identity: &Identity) -> Result<(), Fault> {
         return Err(fault(Step::User, Errno::EPERM));
     }
     Ok(())
-}
-
-/// Opens those of the three streams which are `wanted`; answers with those that
-/// must wait until the service's own rights are in force.
-fn open_streams(
-    program: &Program,
-    null: BorrowedFd,
-    wanted: [bool; 3],
-    is_careful: bool,
-) -> Result<[bool; 3], Fault> {
-    let steps = [Step::Stdin, Step::Stdout, Step::Stderr];
-    let mut late = [false; 3];
-    let mut is_stdout_late = false;
-    for (number, (((source, step), is_wanted), is_late)) in
-        (0..).zip(program.streams.iter().zip(steps).zip(wanted).zip(&mut late))
-    {
-        if !is_wanted {
-            continue;
-        }
-        *is_late = match source {
-            Source::Inherit => false,
-            Source::Null => !redirect(null.as_raw_fd(), number, step)?,
-            Source::Stdout if is_stdout_late => true,
-            Source::Stdout => !redirect(1, number, step)?,
-            Source::File(path) => match open_file(path, number, is_careful) {
-                Err(errno) => return Err(fault(step, errno)),
-                Ok(None) => true,
-                Ok(Some(file)) => !redirect(file.as_raw_fd(), number, step)?,
-            },
-        };
-        is_stdout_late = *is_late && number == 1;
-    }
-    Ok(late)
-}
-
-/// Makes stream `number` lead where `fd` does; always true.
-fn redirect(fd: RawFd, number: c_int, step: Step) -> Result<bool, Fault> {
-    // SAFETY: replaces one of the three streams of this child, which nobody
-    // here owns; a copy made by dup2(2) is not closed on exec.
-    match unsafe { libc::dup2(fd, number) } {
-        -1 => Err(fault(step, Errno::last())),
-        _ => Ok(true),
-    }
-}
-
-/// Opens the file of a stream. A careful opening, with root's rights for a
-/// service that has less, must not be led astray by links which the service's
-/// user can make: it follows none, and answers `None` where there is one.
-fn open_file(path: &CStr, number: c_int, is_careful: bool) -> Result<Option<OwnedFd>, Errno> {
-    let flags = libc::O_CLOEXEC
-        | libc::O_NOCTTY
-        | if number == 0 {
-            libc::O_RDONLY
-        } else {
-            libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT
-        };
-    if !is_careful {
-        // SAFETY: path is a C string.
-        let fd = unsafe { libc::open(path.as_ptr(), flags, 0o640) };
-        return own(fd).map(Some);
-    }
-    let how = OpenHow {
-        flags: u64::from(flags.unsigned_abs()),
-        mode: if number == 0 { 0 } else { 0o640 },
-        resolve: libc::RESOLVE_NO_SYMLINKS,
-    };
-    let size = size_of::<OpenHow>();
-    // SAFETY: path is a C string, how an open_how of that size (openat2(2)).
-    let fd = unsafe {
-        libc::syscall(libc::SYS_openat2, libc::AT_FDCWD, path.as_ptr(), &raw const how, size)
-    };
-    match own(c_int::try_from(fd).unwrap_or(-1)) {
-        Ok(file) => {
-            let stat = fstat(&file)?;
-            let kind = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
-            Ok((kind != SFlag::S_IFREG || stat.st_nlink == 1).then_some(file))
-        }
-        // ENOSYS is a kernel before 5.6, EPERM a seccomp filter that does not
-        // know the call.
-        Err(Errno::ELOOP | Errno::ENOSYS | Errno::EPERM) => Ok(None),
-        Err(errno) => Err(errno),
-    }
-}
-
-/// struct open_how of openat2(2).
-#[repr(C)]
-struct OpenHow {
-    flags: u64,
-    mode: u64,
-    resolve: u64,
-}
-
-fn own(fd: RawFd) -> Result<OwnedFd, Errno> {
-    if fd < 0 {
-        return Err(Errno::last());
-    }
-    // SAFETY: the kernel just made this descriptor, and we are the first to own it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }

@@ -6,6 +6,7 @@ pub mod child;
 pub mod fds;
 pub mod processes;
 pub mod signals;
+pub mod streams;
 
 use nix::time::{ClockId, clock_gettime};
 

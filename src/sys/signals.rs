@@ -28,12 +28,20 @@ pub fn take_over() -> io::Result<SignalFd> {
     }
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&set), None)?;
     for number in 1..=64 {
-        // KILL, STOP and those which libc keeps for itself refuse, rightly.
-        //
-        // SAFETY: SIG_DFL runs no code of ours, so nothing can be interrupted.
-        unsafe { libc::signal(number, libc::SIG_DFL) };
+        reset(number);
     }
     Ok(SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?)
+}
+
+/// Sets one signal back to its default. Past libc, which keeps 32 and 33 for itself
+/// and refuses, though whoever started us may have had them ignored.
+fn reset(number: i32) {
+    // A struct sigaction of the kernel: handler, flags, restorer, mask.
+    let default = [0_u64; 4];
+    let none = std::ptr::null_mut::<u64>();
+    // SAFETY: default is as large as rt_sigaction(2) reads, and SIG_DFL runs no
+    // code of ours. KILL and STOP refuse, rightly.
+    unsafe { libc::syscall(libc::SYS_rt_sigaction, number, default.as_ptr(), none, 8) };
 }
 
 /// Lets all signals through again; for the child, before it becomes a service.

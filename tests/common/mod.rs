@@ -7,19 +7,20 @@
     clippy::disallowed_methods,
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::panic,
     clippy::unwrap_used,
     reason = "a test that cannot go on panics; it may start programs, threads and clocks"
 )]
 #![allow(dead_code, unused_imports, reason = "no test file uses all of the bench")]
 
 use std::fs::{self, File, Permissions};
-use std::io::{BufRead, BufReader};
+use std::io::BufReader;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 use std::{env, thread};
 
@@ -27,11 +28,14 @@ pub use nix::sys::signal::Signal;
 
 mod needs;
 mod proc;
+mod report;
 mod services;
 
 pub use needs::{has, has_root, has_static_build};
 pub use proc::{children, is_alive, run, send, stat, status, strings, wait_comm};
 use proc::{kill_marked, marked};
+use report::Report;
+pub use report::like;
 pub use services::{running, unseen, wait_running};
 
 /// So long a test waits for one thing: no machine is that slow.
@@ -179,25 +183,6 @@ impl Drop for Place {
     }
 }
 
-#[derive(Default)]
-struct Report {
-    lines: Mutex<Vec<String>>,
-    more: Condvar,
-}
-
-impl Report {
-    fn fill(&self, source: impl BufRead) {
-        for line in source.split(b'\n').map_while(Result::ok) {
-            let line = String::from_utf8_lossy(&line).into_owned();
-            // `going[12]: TEXT`; what services say is kept as it is.
-            let text = line.strip_prefix("going[").and_then(|it| it.split_once("]: "));
-            let text = text.map_or(line.as_str(), |(_, text)| text).to_owned();
-            self.lines.lock().unwrap().push(text);
-            self.more.notify_all();
-        }
-    }
-}
-
 /// The running program and what it has told so far.
 pub struct Going {
     pub pid: i32,
@@ -212,16 +197,17 @@ impl Going {
     /// was waited for last.
     #[track_caller]
     pub fn wait_for(&mut self, pattern: &str) -> String {
+        let find = |lines: &[String]| {
+            let found = lines.iter().enumerate().skip(self.next).find(|it| like(pattern, it.1));
+            found.map(|(index, line)| (index + 1, line.clone()))
+        };
         let lines = self.report.lines.lock().unwrap();
-        let find = |lines: &[String]| lines.iter().skip(self.next).position(|it| like(pattern, it));
-        let (lines, late) = self
-            .report
-            .more
-            .wait_timeout_while(lines, LIMIT, |lines| find(lines).is_none())
-            .unwrap();
-        assert!(!late.timed_out(), "waited in vain for: {pattern}");
-        self.next += find(&lines).unwrap() + 1;
-        lines[self.next - 1].clone()
+        let waited = self.report.more.wait_timeout_while(lines, LIMIT, |it| find(it).is_none());
+        // Unlocked before it may panic, or nobody could read the report.
+        let found = waited.map(|(lines, _)| find(&lines));
+        let Ok(Some((next, line))) = found else { panic!("waited in vain for: {pattern}") };
+        self.next = next;
+        line
     }
 
     /// Waits for all of these lines, in whatever order.
@@ -241,6 +227,20 @@ impl Going {
     pub fn wait_started(&mut self, name: &str) -> i32 {
         let line = self.wait_for(&format!("{name}: started (pid *)"));
         line.trim_end_matches(')').rsplit(' ').next().unwrap().parse().unwrap()
+    }
+
+    /// Waits for the next start of each, which may be told in any order.
+    #[track_caller]
+    pub fn wait_all_started<const N: usize>(&mut self, names: [&str; N]) -> [i32; N] {
+        let (start, mut end) = (self.next, self.next);
+        let pids = names.map(|name| {
+            self.next = start;
+            let pid = self.wait_started(name);
+            end = end.max(self.next);
+            pid
+        });
+        self.next = end;
+        pids
     }
 
     /// How many lines so far are like `pattern`.
@@ -282,16 +282,6 @@ impl Drop for Going {
         let _ = self.child.kill();
         kill_marked(&self.marker);
         let _ = self.child.wait();
-    }
-}
-
-/// Whether the whole of `line` is like `pattern`, in which `*` is any text.
-pub fn like(pattern: &str, line: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == line,
-        Some((head, tail)) => line.strip_prefix(head).is_some_and(|rest| {
-            (0..=rest.len()).any(|at| rest.get(at..).is_some_and(|it| like(tail, it)))
-        }),
     }
 }
 

@@ -1,0 +1,139 @@
+//! What the core decided, done: forks, signals, and the look for what a service
+//! left behind. Each deed answers with an event, in the same turn or a later one.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use mio::unix::SourceFd;
+use mio::{Interest, Token};
+use nix::libc;
+
+use super::family::{self, Census, Head};
+use super::report::{Level, report};
+use super::{Daemon, spawn};
+use crate::config::{Signal, Whom, parse};
+use crate::supervise::{Action, Event, Fault, Outcome, Pid, Slot, State, Step};
+use crate::sys::{child, processes};
+
+const KILL: Signal = Signal(9);
+const CONT: Signal = Signal(18);
+
+impl Daemon {
+    /// Does what one outcome asks for.
+    pub(super) fn act(&mut self, outcome: &Outcome) {
+        let slot = outcome.slot;
+        match outcome.action {
+            None => {}
+            Some(Action::Spawn) => match self.spawn(slot) {
+                Ok((pid, ear)) => {
+                    self.supervisor.step(slot, Event::Spawned(pid), self.now);
+                    self.listen(pid, ear);
+                }
+                Err(fault) => self.supervisor.step(slot, Event::SpawnFailed(fault), self.now),
+            },
+            Some(Action::Signal { pid, signal, whom }) => {
+                if outcome.after.pid() == Some(pid) {
+                    self.signal(slot, pid, signal, whom);
+                }
+                if outcome.after.pid().is_none() || whom == Whom::All {
+                    self.families.push((slot, pid, whom, signal));
+                }
+            }
+            Some(Action::Forget) => self.supervisor.forget(slot),
+        }
+        if matches!(outcome.after, State::Clearing { .. }) && !self.clearing.contains(&slot) {
+            self.clearing.push(slot);
+        }
+    }
+
+    fn spawn(&self, slot: Slot) -> Result<(Pid, OwnedFd), Fault> {
+        let failed = Fault { step: Step::Parse, errno: libc::EINVAL };
+        let service = self.supervisor.get(slot).ok_or(failed)?;
+        let spec = parse(&service.definition.text, &self.defaults).map_err(|_| failed)?;
+        let program = spawn::prepare(&service.name, &spec)?;
+        child::spawn(&program, self.null.as_fd())
+    }
+
+    /// Listens for a child to become its program.
+    fn listen(&mut self, pid: Pid, ear: OwnedFd) {
+        let token = Token(usize::try_from(pid.0).unwrap_or(usize::MAX));
+        let raw = ear.as_raw_fd();
+        self.ears.push((pid, ear));
+        if self.poll.registry().register(&mut SourceFd(&raw), token, Interest::READABLE).is_err() {
+            // The kernel has no memory for this watch: then the child is heard
+            // when it dies, and believed to run until then.
+            self.hear(pid, true);
+        }
+    }
+
+    /// Hears how far a child came. The last words of a dead one come before the
+    /// news of its death, or a program that never ran would seem to have.
+    pub(super) fn hear(&mut self, pid: Pid, is_dead: bool) {
+        let Some(index) = self.ears.iter().position(|&(it, _)| it == pid) else { return };
+        let Some((_, ear)) = self.ears.get(index) else { return };
+        let words = child::hear(ear.as_fd());
+        if words.is_none() && !is_dead {
+            return;
+        }
+        // Removed by hand: a copy in a child that was forked meanwhile would
+        // keep it in the poll after we close ours (epoll(7)).
+        let _ = self.poll.registry().deregister(&mut SourceFd(&ear.as_raw_fd()));
+        self.ears.swap_remove(index);
+        let event = match words {
+            Some(Err(fault)) => Event::ExecFailed(fault),
+            Some(Ok(())) | None => Event::Executed,
+        };
+        if let Some(slot) = self.supervisor.find_pid(pid) {
+            self.supervisor.step(slot, event, self.now);
+        }
+    }
+
+    /// Signals a main process that is not reaped, and its group.
+    fn signal(&mut self, slot: Slot, pid: Pid, signal: Signal, whom: Whom) {
+        let send = |signal| match whom {
+            Whom::Process => processes::signal(pid, signal),
+            // Before setsid(2) the child is in no group of its own.
+            Whom::Group | Whom::All => {
+                processes::signal_group(pid, signal).or_else(|_| processes::signal(pid, signal))
+            }
+        };
+        if let Err(error) = send(signal) {
+            let name = self.supervisor.get(slot).map_or("", |it| &it.name);
+            report!(self.reporter, Level::Warning, "{name}: can't send {signal}: {error}");
+        } else if signal != KILL {
+            // A stopped process obeys nothing but KILL before it continues.
+            let _ = send(CONT);
+        }
+    }
+
+    /// Signals what can be found through /proc only: with one look for all of
+    /// them, for a thousand services may be killed in the same turn.
+    pub(super) fn signal_families(&mut self) {
+        let families = std::mem::take(&mut self.families);
+        let mut signals: Vec<_> = families.iter().map(|it| it.3).collect();
+        signals.sort_unstable();
+        signals.dedup();
+        for signal in signals {
+            let same = families.iter().filter(|it| it.3 == signal);
+            let heads: Vec<_> = same
+                .filter_map(|&(slot, pid, whom, _)| {
+                    Some(Head { name: &self.supervisor.get(slot)?.name, pid, whom })
+                })
+                .collect();
+            family::signal(&heads, signal, |it| self.supervisor.find_pid(it).is_some());
+        }
+    }
+
+    /// Whether processes are left which the service's `kill` key includes.
+    pub(super) fn has_family(&self, slot: Slot, pid: Pid) -> bool {
+        let Some(service) = self.supervisor.get(slot) else { return false };
+        let whom = service.definition.policy.kill;
+        match whom {
+            Whom::Process => false,
+            Whom::Group => processes::is_group_alive(pid),
+            Whom::All => {
+                let head = Head { name: &service.name, pid, whom };
+                Census::take().has(&head, |it| self.supervisor.find_pid(it).is_some())
+            }
+        }
+    }
+}

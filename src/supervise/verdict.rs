@@ -1,0 +1,106 @@
+//! What follows from a death nobody asked for: a new start, a quarantine and how
+//! long, or the end. Numbers only; nothing is stopped or started here.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::facts::{Death, Exit, Fault, Moment, State, Strike};
+use super::service::Service;
+use crate::config::{Burst, Kind, Policy, Restart, Success};
+
+/// How a service died.
+#[derive(Debug, Clone, Default)]
+pub(super) struct History {
+    pub(super) last: Option<Death>,
+    /// Time spent running, and when in it the last deaths were. Quarantines do
+    /// not count, or a longer one would look like better health.
+    pub(super) lived: Duration,
+    pub(super) deaths: VecDeque<Duration>,
+}
+
+impl Service {
+    /// The verdict on a death nobody asked for.
+    pub(super) fn judge(&mut self, now: Moment, dice: u32) -> State {
+        // Every path here has just recorded a death.
+        let Some(death) = self.last() else { return State::Waiting };
+        let policy = &self.definition.policy;
+        let is_clean =
+            death.fault.is_none() && death.exit.is_some_and(|exit| forgives(policy, exit));
+        let heals = death.fault.is_some_and(Fault::heals);
+        let is_over = match policy.restart {
+            Restart::Always => policy.kind == Kind::Oneshot && is_clean,
+            Restart::OnFailure => is_clean,
+            Restart::Never => !heals,
+        };
+        if is_over {
+            return if is_clean { State::Done } else { State::Failed };
+        }
+        if !heals {
+            let strike = self.strike(&death);
+            if let Some(death) = self.last_mut() {
+                death.strike = strike;
+            }
+            if strike.is_none() {
+                self.strikes = 0;
+                self.row = 0;
+                return State::Waiting;
+            }
+            self.strikes = self.strikes.saturating_add(1);
+        }
+        let policy = &self.definition.policy;
+        if policy.strikes > 0 && self.strikes >= policy.strikes {
+            return State::Failed;
+        }
+        self.row = self.row.saturating_add(1);
+        State::Quarantined { until: now.after(quarantine(policy, self.row, dice)) }
+    }
+
+    /// Whether, and why, this death counts.
+    fn strike(&mut self, death: &Death) -> Option<Strike> {
+        let policy = &self.definition.policy;
+        let history = self.history.get_or_insert_default();
+        let is_burst = policy.burst.is_some_and(|burst| history.is_burst(burst));
+        if death.fault.is_some() {
+            Some(Strike::Fault)
+        } else if policy.kind == Kind::Oneshot {
+            Some(Strike::Work)
+        } else if death.ran < policy.min_uptime {
+            Some(Strike::Short)
+        } else {
+            is_burst.then_some(Strike::Burst)
+        }
+    }
+}
+
+impl History {
+    /// Notes a death, and whether it is one too many.
+    fn is_burst(&mut self, Burst { count, within }: Burst) -> bool {
+        let count = usize::from(count);
+        self.deaths.push_back(self.lived);
+        while self.deaths.len() > count {
+            self.deaths.pop_front();
+        }
+        let first = self.deaths.front().copied().unwrap_or(self.lived);
+        self.deaths.len() == count && self.lived.saturating_sub(first) <= within
+    }
+}
+
+pub(super) fn forgives(policy: &Policy, exit: Exit) -> bool {
+    policy.success.iter().any(|success| match (*success, exit) {
+        (Success::Code(code), Exit::Code(it)) => code == it,
+        (Success::Signal(signal), Exit::Signal { signal: it, .. }) => signal == it,
+        (Success::Code(_), Exit::Signal { .. }) | (Success::Signal(_), Exit::Code(_)) => false,
+    })
+}
+
+/// How long the quarantine number `row` of a row is.
+pub(super) fn quarantine(policy: &Policy, row: u32, dice: u32) -> Duration {
+    // 2^31 times the shortest backoff of 1 ms is 24 days, longer than anybody
+    // waits, so the shift need not go on.
+    let doubled = policy.backoff.saturating_mul(1 << row.saturating_sub(1).min(31));
+    let wait = doubled.min(policy.backoff_max);
+    let spread = wait.saturating_mul(u32::from(policy.jitter)) / 100;
+    let shift = spread.saturating_mul(2).as_millis() * u128::from(dice) / u128::from(u32::MAX);
+    wait.saturating_sub(spread)
+        .saturating_add(Duration::from_millis(u64::try_from(shift).unwrap_or(u64::MAX)))
+}
