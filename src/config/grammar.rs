@@ -127,16 +127,17 @@ pub fn blank_separated(text: &str) -> impl Iterator<Item = &str> {
 /// `word` in double quotes, fit to be shown on one line of a terminal or log
 /// however long or strange it is.
 pub fn show(word: &str) -> String {
-    format!("\"{}\"", cut(word))
+    match word.char_indices().nth(SHOWN_MAX).and_then(|(end, _)| word.get(..end)) {
+        Some(start) => format!("\"{}...\"", visible(start)),
+        None => format!("\"{}\"", visible(word)),
+    }
 }
 
-fn cut(word: &str) -> String {
+/// `text` in letters that are seen, so that it cannot pass for a line of its own
+/// or move a cursor.
+pub fn visible(text: &str) -> String {
     let mut shown = String::new();
-    for (count, letter) in word.chars().enumerate() {
-        if count == SHOWN_MAX {
-            shown.push_str("...");
-            break;
-        }
+    for letter in text.chars() {
         if is_invisible(letter) {
             shown.extend(letter.escape_default());
         } else {

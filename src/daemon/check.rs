@@ -24,7 +24,8 @@ pub(super) fn check(options: Options) -> Ending {
     let lines: Vec<_> =
         entries.iter().flat_map(|entry| examine(&path, entry, &options.defaults)).collect();
     let ending = say(&lines.iter().map(|line| format!("{line}\n")).collect::<String>());
-    complain(&format!("{} services, {} complaints", entries.len(), lines.len()));
+    let services = entries.iter().filter(|entry| entry.refusal.is_none()).count();
+    complain(&format!("{services} services, {} complaints", lines.len()));
     if lines.is_empty() { ending } else { Ending::Complaints }
 }
 

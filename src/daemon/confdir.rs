@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask};
 use nix::unistd::Uid;
 
+use crate::config::grammar::visible;
 use crate::config::names::{self, Name};
 
 /// Beyond this a file is no service file but a mistake.
@@ -129,10 +130,13 @@ impl Directory {
                 Name::Skip => continue,
                 Name::Service => None,
                 Name::TooLong => Some(format!(
-                    "Configuration file name {name} is too long (max: {})",
+                    "Configuration file name {} is too long (max: {})",
+                    visible(&name),
                     names::NAME_MAX
                 )),
-                Name::Refused(why) => Some(format!("{}: {why}", path.join(&name).display())),
+                Name::Refused(why) => {
+                    Some(format!("{}: {why}", path.join(visible(&name)).display()))
+                }
             };
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 continue;

@@ -104,9 +104,9 @@ impl Daemon {
             _ => {}
         }
         self.has_rung = self.events.iter().any(|event| event.token() == DOORBELL);
-        let tokens = self.events.iter().map(|event| event.token());
-        let children = tokens.filter(|&token| token != SIGNALS && token != DOORBELL);
-        self.heard = children.filter_map(|Token(pid)| i32::try_from(pid).ok()).map(Pid).collect();
+        // The other two come along: no child has their number.
+        let tokens = self.events.iter().filter_map(|event| i32::try_from(event.token().0).ok());
+        self.heard = tokens.map(Pid).collect();
         Ok(())
     }
 
@@ -169,15 +169,20 @@ impl Daemon {
     /// Decides and acts until nothing is left to do.
     fn settle(&mut self) {
         for turn in 0..=SPAWNS_A_TURN {
-            while let Some(outcome) = self.supervisor.next_outcome() {
-                self.tell(&outcome);
-                self.act(&outcome);
-            }
+            self.follow_up();
             if turn == SPAWNS_A_TURN || !self.supervisor.give_turn(self.now) {
                 break;
             }
         }
         self.signal_families();
         self.reporter.flush();
+    }
+
+    /// Tells and does what the decisions made so far came to.
+    fn follow_up(&mut self) {
+        while let Some(outcome) = self.supervisor.next_outcome() {
+            self.tell(&outcome);
+            self.act(&outcome);
+        }
     }
 }

@@ -80,6 +80,8 @@ impl Daemon {
                 }
             }
             known.retain(|&it| Some(it) != slot);
+            // At once, or the outcomes of a thousand files would pile up.
+            self.follow_up();
         }
         for slot in known {
             self.miss(slot);

@@ -11,6 +11,9 @@ use super::service::Service;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Slot(usize);
 
+/// So many places are kept in queues that are empty most of the time.
+const FEW: usize = 16;
+
 /// What one event came to.
 #[derive(Debug, Clone, Copy)]
 pub struct Outcome {
@@ -166,12 +169,20 @@ impl Supervisor {
 
     /// The next thing that changed or is to be done.
     pub fn next_outcome(&mut self) -> Option<Outcome> {
-        self.outcomes.pop_front()
+        let outcome = self.outcomes.pop_front();
+        if outcome.is_none() {
+            // A thousand deaths at once are rare; their space is given back.
+            self.outcomes.shrink_to(FEW);
+        }
+        outcome
     }
 
     /// Gives the next waiting service its turn; false if none waits.
     pub fn give_turn(&mut self, now: Moment) -> bool {
-        let Some(slot) = self.turns.pop_front() else { return false };
+        let Some(slot) = self.turns.pop_front() else {
+            self.turns.shrink_to(FEW);
+            return false;
+        };
         self.step(slot, Event::Go, now);
         true
     }

@@ -113,7 +113,7 @@ fn literal(bytes: &[u8], at: usize) -> Option<usize> {
 
 /// `'x'` or `'\n'`, but not the lifetime `'x`.
 fn char_literal(bytes: &[u8]) -> Option<usize> {
-    let text = str::from_utf8(bytes).ok()?;
+    let text = std::str::from_utf8(bytes).ok()?;
     let mut letters = text.char_indices().skip(1);
     if letters.next()?.1 == '\\' {
         letters.next()?;
