@@ -40,6 +40,8 @@ pub struct Service {
     pub row: u32,
     /// How often its program was run.
     pub starts: u32,
+    /// When its state changed last.
+    pub changed_at: Moment,
     /// The stop under way was asked for, so it is nobody's fault.
     ordered: bool,
     /// The child's last words, kept until it is reaped.
@@ -60,6 +62,7 @@ impl Service {
             strikes: 0,
             row: 0,
             starts: 0,
+            changed_at: Moment(0),
             ordered: false,
             fault: None,
             history: None,
@@ -69,11 +72,6 @@ impl Service {
     /// Whether it should run: the operator's wish, if there is a place for it.
     pub fn is_wanted(&self) -> bool {
         self.want == Want::Up && self.stay == Stay::Here
-    }
-
-    /// How the last run ended.
-    pub fn last(&self) -> Option<Death> {
-        self.history.as_ref()?.last
     }
 
     /// Takes note of `event`. `dice` is a random number, for the jitter.
@@ -123,8 +121,7 @@ impl Service {
     /// quarantine, too.
     fn renew(&mut self) -> Option<Action> {
         if self.is_wanted() {
-            self.strikes = 0;
-            self.row = 0;
+            self.forgive();
             if let Some(history) = &mut self.history {
                 history.deaths.clear();
             }
@@ -253,15 +250,9 @@ impl Service {
         }
     }
 
-    pub(super) fn last_mut(&mut self) -> Option<&mut Death> {
-        self.history.as_mut()?.last.as_mut()
-    }
-
     fn died(&mut self, exit: Option<Exit>, ran: Duration, now: Moment) {
         let (fault, ordered) = (self.fault.take(), self.ordered);
-        let history = self.history.get_or_insert_default();
-        history.lived = history.lived.saturating_add(ran);
-        history.last = Some(Death { exit, fault, ran, at: now, strike: None, ordered });
+        self.remember(Death { exit, fault, ran, at: now, strike: None, ordered });
     }
 
     /// Nothing of it runs any more: what next?

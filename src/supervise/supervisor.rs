@@ -137,6 +137,7 @@ impl Supervisor {
         }
         self.outcomes.push_back(Outcome { slot, before, after, action });
         if before != after {
+            service.changed_at = now;
             self.note_deadline(before.deadline(), after.deadline());
             self.note_pid(slot, before.pid(), after.pid());
             if after == State::Waiting {

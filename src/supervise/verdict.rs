@@ -8,10 +8,16 @@ use super::facts::{Death, Exit, Fault, Moment, State, Strike};
 use super::service::Service;
 use crate::config::{Burst, Kind, Policy, Restart, Success};
 
+/// So many deaths tell whether they are all alike; more would be a log.
+const REMEMBERED: usize = 4;
+
 /// How a service died.
 #[derive(Debug, Clone, Default)]
 pub(super) struct History {
-    pub(super) last: Option<Death>,
+    /// The latest first, as many as [`REMEMBERED`].
+    pub(super) recent: VecDeque<Death>,
+    /// The one with which the present row of strikes began.
+    pub(super) first: Option<Death>,
     /// Time spent running, and when in it the last deaths were. Quarantines do
     /// not count, or a longer one would look like better health.
     pub(super) lived: Duration,
@@ -19,6 +25,33 @@ pub(super) struct History {
 }
 
 impl Service {
+    /// How the last run ended.
+    pub fn last(&self) -> Option<Death> {
+        self.deaths().next().copied()
+    }
+
+    /// The deaths that are remembered, the latest first.
+    pub fn deaths(&self) -> impl Iterator<Item = &Death> {
+        self.history.iter().flat_map(|history| &history.recent)
+    }
+
+    /// The death with which the present row of strikes began.
+    pub fn first_of_row(&self) -> Option<Death> {
+        self.history.as_ref()?.first
+    }
+
+    pub(super) fn last_mut(&mut self) -> Option<&mut Death> {
+        self.history.as_mut()?.recent.front_mut()
+    }
+
+    /// Notes the end of a run, or of an attempt at one.
+    pub(super) fn remember(&mut self, death: Death) {
+        let history = self.history.get_or_insert_default();
+        history.lived = history.lived.saturating_add(death.ran);
+        history.recent.truncate(REMEMBERED - 1);
+        history.recent.push_front(death);
+    }
+
     /// The verdict on a death nobody asked for.
     pub(super) fn judge(&mut self, now: Moment, dice: u32) -> State {
         // Every path here has just recorded a death.
@@ -41,11 +74,11 @@ impl Service {
                 death.strike = strike;
             }
             if strike.is_none() {
-                self.strikes = 0;
-                self.row = 0;
+                self.forgive();
                 return State::Waiting;
             }
             self.strikes = self.strikes.saturating_add(1);
+            self.note_first();
         }
         let policy = &self.definition.policy;
         if policy.strikes > 0 && self.strikes >= policy.strikes {
@@ -53,6 +86,22 @@ impl Service {
         }
         self.row = self.row.saturating_add(1);
         State::Quarantined { until: now.after(quarantine(policy, self.row, dice)) }
+    }
+
+    /// Ends a row of strikes.
+    pub(super) fn forgive(&mut self) {
+        self.strikes = 0;
+        self.row = 0;
+        if let Some(history) = &mut self.history {
+            history.first = None;
+        }
+    }
+
+    fn note_first(&mut self) {
+        let last = self.last();
+        if let Some(history) = &mut self.history {
+            history.first = history.first.or(last);
+        }
     }
 
     /// Whether, and why, this death counts.
