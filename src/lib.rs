@@ -13,5 +13,6 @@
 
 pub mod config;
 pub mod daemon;
+pub mod protocol;
 pub mod supervise;
 pub mod sys;

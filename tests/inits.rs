@@ -6,7 +6,6 @@
     clippy::disallowed_methods,
     clippy::expect_used,
     clippy::indexing_slicing,
-    clippy::panic,
     clippy::unwrap_used,
     reason = "a test that cannot go on panics; it starts programs and waits for them"
 )]
@@ -54,6 +53,13 @@ struct Process {
     inner: i32,
 }
 
+/// A going that init keeps, and the service that is slow to end.
+#[derive(Clone, Copy)]
+struct Keeper {
+    going: Process,
+    slow: i32,
+}
+
 impl World {
     /// Boots `init` with these lines of inittab around those of the world.
     fn boot(name: &str, init: &Path, inittab: &str) -> World {
@@ -69,8 +75,9 @@ impl World {
         fs::write(services.join("alpha"), "cmd=sleep 1000000\n").unwrap();
         fs::write(services.join("gamma"), "cmd=sleep 1000000\n").unwrap();
         // Takes its time to end: longer than busybox init waits by itself.
-        let slow = "cmd=sh -c 'trap \"sleep 2; echo >>/share/goodbye; exit 0\" TERM; \
-                    while :; do sleep 0.1; done'\nkill=process\nstop=TERM 1m\n";
+        let slow = "cmd=sh -c 'trap \"sleep 2; echo $$ >>/share/goodbye; exit 0\" TERM; \
+                    echo $$ >>/share/hello; while :; do sleep 0.1; done'\n\
+                    kill=process\nstop=TERM 1m\n";
         fs::write(services.join("beta"), slow).unwrap();
         for service in SERVICES {
             let mode = fs::Permissions::from_mode(0o644);
@@ -138,10 +145,14 @@ impl World {
         })
     }
 
-    /// Waits until `going` has all services running, and said so.
-    fn wait_for_services(&self, going: Process) {
+    /// Waits until the going that is not in `not` has all services running, and
+    /// said so.
+    fn keeper(&self, not: &[Process]) -> Keeper {
+        let going = self.going(not);
+        let mut pids = Vec::new();
         for service in SERVICES {
-            let running = wait_for(&format!("{service} of {going:?}"), self, || {
+            let what = format!("{service} of {going:?}");
+            let running = wait_for(&what, self, || {
                 let marker = format!("GOING_SERVICE={service}");
                 let all = self.processes().into_iter();
                 let mut own = all.filter(|(_, parent)| *parent == going.outer);
@@ -150,9 +161,19 @@ impl World {
                     name(*process) != "going" && has_variable(*process, &marker)
                 })
             });
-            let said = format!("{service}: started (pid {})", running.0.inner);
-            self.wait_for_report(going, "info", &said);
+            let pid = running.0.inner;
+            self.wait_for_report(going, "info", &format!("{service}: started (pid {pid})"));
+            pids.push(pid);
         }
+        let slow = pids[1];
+        wait_for("beta to be ready", self, || self.has_line("hello", slow).then_some(()));
+        Keeper { going, slow }
+    }
+
+    /// Whether this process left its number in this file.
+    fn has_line(&self, file: &str, pid: i32) -> bool {
+        let text = fs::read_to_string(self.share.join(file)).unwrap_or_default();
+        text.lines().any(|line| line == pid.to_string())
     }
 
     /// Waits until syslog has a line of this going, and answers where.
@@ -162,22 +183,17 @@ impl World {
     }
 
     /// Waits until this going reported an orderly end of all services.
-    fn wait_for_order(&self, going: Process) {
-        let first = self.wait_for_report(going, "info", "SIGTERM: stopping 3 services");
-        let last = self.wait_for_report(going, "info", "all services stopped");
-        let mut places = vec![first];
+    fn wait_for_order(&self, keeper: Keeper) {
+        let report = |text: &str| self.wait_for_report(keeper.going, "info", text);
+        let mut places = vec![report("SIGTERM: stopping 3 services")];
         for service in SERVICES.iter().rev() {
-            places.push(self.wait_for_report(
-                going,
-                "info",
-                &format!("{service}: stopping (SIGTERM"),
-            ));
+            places.push(report(&format!("{service}: stopping (SIGTERM")));
         }
-        places.push(last);
+        places.push(report("beta: stopped after"));
+        places.push(report("all services stopped"));
         assert!(places.is_sorted(), "{places:?}\n{}", self.story());
-        let goodbyes = fs::read_to_string(self.share.join("goodbye")).unwrap_or_default();
-        assert_eq!(goodbyes.lines().count(), 1, "beta did not have its time\n{}", self.story());
-        fs::remove_file(self.share.join("goodbye")).unwrap();
+        let has_had_its_time = self.has_line("goodbye", keeper.slow);
+        assert!(has_had_its_time, "beta did not have its time\n{}", self.story());
     }
 
     /// Runs a command in there.
@@ -294,19 +310,15 @@ fn example_lines(is_wanted: impl Fn(&str) -> bool) -> String {
 
 /// What is the same under every init: going is kept, whatever becomes of it, and
 /// keeps its services. Answers with the going that is there at the end.
-fn live(world: &World) -> Process {
-    let first = world.going(&[]);
-    world.wait_for_services(first);
+fn live(world: &World) -> Keeper {
+    let first = world.keeper(&[]).going;
 
     signal(first, Signal::SIGKILL);
-    let second = world.going(&[first]);
-    world.wait_for_services(second);
+    let second = world.keeper(&[first]);
 
-    signal(second, Signal::SIGTERM);
+    signal(second.going, Signal::SIGTERM);
     world.wait_for_order(second);
-    let third = world.going(&[first, second]);
-    world.wait_for_services(third);
-    third
+    world.keeper(&[first, second.going])
 }
 
 #[test]
@@ -319,11 +331,11 @@ fn busybox_init_keeps_going_going_and_ends_it_in_order() {
     assert!(lines.contains("::shutdown:"), "{lines}");
     let inittab = format!("::sysinit:/share/sysinit\n{lines}");
     let mut world = World::boot("busybox", &find("busybox"), &inittab);
-    let going = live(&world);
+    let keeper = live(&world);
 
     assert!(world.run(&["busybox", "halt"]).success());
     let status = world.wait_for_end();
-    world.wait_for_order(going);
+    world.wait_for_order(keeper);
     // A world that is halted ends with the SIGINT which reboot(2) tells.
     assert_eq!(status.signal().or(status.code().map(|code| code - 128)), Some(2), "{status:?}");
 }
@@ -343,13 +355,12 @@ fn sysvinit_keeps_going_going_and_ends_it_in_order() {
          l0:0:wait:/usr/bin/touch /share/level-0\n"
     );
     let world = World::boot("sysvinit", &init, &inittab);
-    let going = live(&world);
+    let keeper = live(&world);
 
     // Longer than any machine needs, where its default is 3 seconds.
     assert!(world.run(&["telinit", "-t", "120", "0"]).success());
     wait_for("runlevel 0", &world, || world.share.join("level-0").exists().then_some(()));
-    world.wait_for_order(going);
-    let rest = world.processes();
-    let is_left = |process: Process| name(process) == "going";
-    assert!(!rest.iter().any(|(process, _)| is_left(*process)), "{rest:?}");
+    world.wait_for_order(keeper);
+    let mut rest = world.processes().into_iter();
+    assert_eq!(rest.find(|(process, _)| name(*process) == "going"), None, "{}", world.story());
 }

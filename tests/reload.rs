@@ -262,7 +262,7 @@ fn a_file_that_comes_back_changed_is_what_runs_then() {
     going.wait_for("a: added");
     // And changes its mind once more, all while the old one is stopping.
     place.service("a", &(place.logged("newer", "exec sleep 1000") + "kill=process\n"));
-    going.wait_for("a: cmd changed, *");
+    going.wait_for("a: cmd, kill changed, *");
     assert!(is_alive(pid));
     place.write("release", "");
     place.wait_starts("newer", 1);

@@ -11,7 +11,7 @@ use super::family::{self, Census, Head};
 use super::report::{Level, report};
 use super::{Daemon, spawn};
 use crate::config::{Signal, Whom, parse};
-use crate::supervise::{Action, Event, Fault, Outcome, Pid, Slot, State, Step};
+use crate::supervise::{Action, Event, Fault, Outcome, Pid, Slot, Step};
 use crate::sys::{child, processes};
 
 const KILL: Signal = Signal(9);
@@ -39,9 +39,6 @@ impl Daemon {
                 }
             }
             Some(Action::Forget) => self.supervisor.forget(slot),
-        }
-        if matches!(outcome.after, State::Clearing { .. }) && !self.clearing.contains(&slot) {
-            self.clearing.push(slot);
         }
     }
 

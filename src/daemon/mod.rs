@@ -54,9 +54,9 @@ struct Daemon {
     null: OwnedFd,
     /// What newborn children speak through, until they have become programs.
     ears: Vec<(Pid, OwnedFd)>,
-    /// Files with complaints, by name, each with a hash of what was said, so that
-    /// it is said once.
-    refused: BTreeMap<String, u64>,
+    /// Files which cannot be used, by name, and why, so that it is said once; the
+    /// one without a name is the directory.
+    refused: BTreeMap<String, String>,
     /// Services whose process groups outlived them.
     clearing: Vec<Slot>,
     /// Families to be signalled when this turn's decisions are made.
@@ -141,6 +141,8 @@ impl Daemon {
             let Some(slot) = self.supervisor.find_pid(pid) else { continue };
             let left = self.has_family(slot, pid);
             self.supervisor.step(slot, Event::Exited { exit, left }, self.now);
+            // Noted now, for the last of what is left may be reaped in this turn.
+            self.clearing.extend(left.then_some(slot));
         }
         if has_reaped {
             self.clear();

@@ -1,15 +1,14 @@
 //! From the listing of the directory to what the core must know: new, gone,
-//! changed. One path for the doorbell, SIGHUP and the start. A file that cannot
-//! be used never stops what runs by an older version of it.
+//! changed. One path for the doorbell, SIGHUP, a client and the start. A file that
+//! cannot be used never stops what runs by an older version of it.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::time::Duration;
 
-use super::confdir::Directory;
+use super::confdir::{Directory, Entry};
 use super::report::{Level, report};
 use super::{Daemon, sys};
-use crate::config::{Complaint, Spec, keys, parse};
+use crate::config::{Complaint, keys, parse};
 use crate::supervise::{Definition, Event, Moment, Slot, Stay, Want};
 
 /// Editors write in bursts; a person's next keystroke comes later than this.
@@ -27,6 +26,30 @@ pub struct Due {
     latest: Moment,
 }
 
+/// What a file that is not as we know it calls for.
+pub struct Finding {
+    /// The service's name; empty if it is about the directory.
+    pub name: String,
+    /// What is to be done.
+    pub decision: Decision,
+    /// The keys whose values changed.
+    pub keys: Vec<&'static str>,
+}
+
+/// What is to be done about a file.
+pub enum Decision {
+    /// It is new.
+    Start(Definition),
+    /// Its new values need a new process.
+    Restart(Definition),
+    /// Its new values count from now on, without one.
+    Apply(Definition),
+    /// It is gone.
+    Stop,
+    /// It cannot be used, for these reasons, a line each.
+    Refuse(String),
+}
+
 impl Daemon {
     /// Has the directory read when it has been quiet for a moment.
     pub(super) fn ring(&mut self) {
@@ -40,136 +63,168 @@ impl Daemon {
             self.ring();
         }
         if self.reread.is_some_and(|due| due.at <= self.now) {
-            self.reread = None;
-            self.directory.watch();
             self.read_directory();
         }
     }
 
-    /// Compares the directory with what we know.
+    /// Brings what we know into line with the directory.
     pub(super) fn read_directory(&mut self) {
+        self.reread = None;
         if self.supervisor.is_closing() {
             return;
         }
+        self.directory.watch();
+        self.compare(|daemon, finding| {
+            daemon.apply(finding);
+            // At once, or the outcomes of a thousand files would pile up.
+            daemon.follow_up();
+        });
+    }
+
+    /// Tells `each` what of the directory is not as we know it.
+    pub(super) fn compare(&mut self, mut each: impl FnMut(&mut Daemon, Finding)) {
         let path = self.directory.path.clone();
         let entries = match Directory::list(&path) {
             Ok(entries) => entries,
             // Nothing is known to be gone, so everything keeps running.
             Err(error) => {
-                let why = sys::explain(&error);
-                self.refuse("", &format!("Can't open {}: {why}", path.display()));
-                return;
+                let why = format!("Can't open {}: {}", path.display(), sys::explain(&error));
+                let decision = Decision::Refuse(why);
+                return each(self, Finding { name: String::new(), decision, keys: Vec::new() });
             }
         };
-        self.refused.remove("");
         self.refused.retain(|name, _| entries.iter().any(|it| it.name == *name));
-        let mut known: Vec<_> = self.supervisor.services().map(|(slot, _)| slot).collect();
+        let mut missing: Vec<_> = self.supervisor.services().map(|(slot, _)| slot).collect();
         for entry in entries {
             let slot = self.supervisor.find(&entry.name);
-            if let Some(refusal) = &entry.refusal {
-                self.refuse(&entry.name, refusal);
-                continue;
-            }
-            match Directory::read(&path.join(&entry.name)) {
-                // Gone since the listing; the doorbell has rung again.
-                Ok(None) => continue,
-                Ok(Some(text)) => self.take_up(&entry.name, slot, text),
-                Err(error) => {
-                    let (file, why) = (path.join(&entry.name), sys::explain(&error));
-                    self.refuse(&entry.name, &format!("Can't read {}: {why}", file.display()));
+            match self.examine(&path, &entry, slot) {
+                // A directory, or gone since the listing.
+                Err(()) => continue,
+                Ok(None) => {
+                    self.refused.remove(&entry.name);
                 }
+                Ok(Some(finding)) => each(self, finding),
             }
-            known.retain(|&it| Some(it) != slot);
-            // At once, or the outcomes of a thousand files would pile up.
-            self.follow_up();
+            missing.retain(|&it| Some(it) != slot);
         }
-        for slot in known {
-            self.miss(slot);
-        }
-    }
-
-    /// Reports what is wrong with a file, a line each; whether that is news.
-    fn refuse(&mut self, name: &str, complaints: &str) -> bool {
-        let mut hasher = DefaultHasher::new();
-        complaints.hash(&mut hasher);
-        let hash = hasher.finish();
-        let is_news = self.refused.insert(name.to_owned(), hash) != Some(hash);
-        for line in complaints.lines().filter(|_| is_news) {
-            report!(self.reporter, Level::Error, "{line}");
-        }
-        is_news
-    }
-
-    /// The file of `slot` is not there any more.
-    fn miss(&mut self, slot: Slot) {
-        let Some(service) = self.supervisor.get(slot) else { return };
-        if service.stay == Stay::Here {
-            let name = &service.name;
-            report!(self.reporter, Level::Info, "{name}: file gone, stopping");
-            self.supervisor.step(slot, Event::Leave(Stay::Gone), self.now);
+        for slot in missing {
+            let Some(service) = self.supervisor.get(slot) else { continue };
+            if service.stay == Stay::Here {
+                let (name, decision) = (service.name.to_string(), Decision::Stop);
+                each(self, Finding { name, decision, keys: Vec::new() });
+            }
         }
     }
 
-    /// A file says `text`.
-    fn take_up(&mut self, name: &str, slot: Option<Slot>, text: Vec<u8>) {
-        let known = slot.and_then(|slot| Some((slot, self.supervisor.get(slot)?)));
-        let is_here = known.is_some_and(|(_, service)| service.stay == Stay::Here);
-        if is_here && known.is_some_and(|(_, service)| *service.definition.text == *text) {
-            self.refused.remove(name);
-            return;
+    /// What is new about one entry; an error if it is no file after all.
+    fn examine(
+        &self,
+        path: &Path,
+        entry: &Entry,
+        slot: Option<Slot>,
+    ) -> Result<Option<Finding>, ()> {
+        let name = entry.name.clone();
+        let found = |decision, keys| Ok(Some(Finding { name, decision, keys }));
+        if let Some(refusal) = &entry.refusal {
+            return found(Decision::Refuse(refusal.clone()), Vec::new());
+        }
+        let file = path.join(&entry.name);
+        let text = match Directory::read(&file) {
+            Ok(text) => text.ok_or(())?,
+            Err(error) => {
+                let why = format!("Can't read {}: {}", file.display(), sys::explain(&error));
+                return found(Decision::Refuse(why), Vec::new());
+            }
+        };
+        // What is on its way out comes back as a new service.
+        let service = slot.and_then(|slot| self.supervisor.get(slot));
+        let service = service.filter(|service| service.stay == Stay::Here);
+        if service.is_some_and(|service| *service.definition.text == *text) {
+            return Ok(None);
         }
         let spec = match parse(&text, &self.defaults) {
             Ok(spec) => spec,
             Err(complaints) => {
-                let lines = locate(&self.directory.path.join(name), &complaints).join("\n");
-                if self.refuse(name, &lines) && is_here {
-                    report!(self.reporter, Level::Info, "{name}: new file refused, kept as it was");
-                }
-                return;
+                let lines = locate(&file, &complaints).join("\n");
+                return found(Decision::Refuse(lines), Vec::new());
             }
         };
-        self.refused.remove(name);
         let definition = Definition { text: text.into(), policy: spec.policy.clone() };
-        match known.map(|(slot, service)| (slot, service.stay)) {
-            None => {
-                // Those of the start are told by their own start.
-                let level = if self.is_started { Level::Info } else { Level::Debug };
-                report!(self.reporter, level, "{name}: added");
-                self.supervisor.add(name, definition, self.now);
-            }
-            Some((slot, Stay::Here)) => self.change(slot, &spec, definition),
-            // It comes back while the last process of its former life dies.
-            Some((slot, Stay::Gone | Stay::Closing)) => {
+        let Some(service) = service else { return found(Decision::Start(definition), Vec::new()) };
+        let old = parse(&service.definition.text, &self.defaults).unwrap_or_default();
+        let mut changes = keys::differences(&old, &spec);
+        let needs_restart = !changes.restart.is_empty();
+        changes.restart.append(&mut changes.now);
+        let decision =
+            if needs_restart { Decision::Restart(definition) } else { Decision::Apply(definition) };
+        found(decision, changes.restart)
+    }
+
+    /// Does what a finding calls for, and says so.
+    fn apply(&mut self, Finding { name, decision, keys }: Finding) {
+        let slot = self.supervisor.find(&name);
+        if !matches!(decision, Decision::Refuse(_)) {
+            self.refused.remove(&name);
+        }
+        let words = keys.join(", ");
+        match (decision, slot) {
+            (Decision::Refuse(lines), _) => self.refuse(name, lines, slot),
+            (Decision::Start(definition), Some(slot)) => {
+                // It comes back while the last process of its former life dies.
                 report!(self.reporter, Level::Info, "{name}: added");
                 self.supervisor.redefine(slot, definition);
                 self.supervisor.step(slot, Event::Start, self.now);
             }
+            (Decision::Start(definition), None) => {
+                // Those of the start are told by their own start.
+                let level = if self.is_started { Level::Info } else { Level::Debug };
+                report!(self.reporter, level, "{name}: added");
+                self.supervisor.add(&name, definition, self.now);
+            }
+            (Decision::Apply(definition), Some(slot)) => {
+                let fact =
+                    if keys.is_empty() { "comment only, nothing" } else { " changed, applied" };
+                report!(self.reporter, Level::Info, "{name}: {words}{fact}");
+                self.supervisor.redefine(slot, definition);
+            }
+            (Decision::Restart(definition), Some(slot)) => self.restart(slot, &words, definition),
+            (Decision::Stop, Some(slot)) => {
+                report!(self.reporter, Level::Info, "{name}: file gone, stopping");
+                self.supervisor.step(slot, Event::Leave(Stay::Gone), self.now);
+            }
+            // Only what is known can change or go.
+            (Decision::Apply(_) | Decision::Restart(_) | Decision::Stop, None) => {}
         }
     }
 
-    /// A file says something new about a service: does what follows from it, and
-    /// nothing more.
-    fn change(&mut self, slot: Slot, spec: &Spec, definition: Definition) {
-        let Some(service) = self.supervisor.get(slot) else { return };
-        let name = service.name.clone();
-        let old = parse(&service.definition.text, &self.defaults).unwrap_or_default();
-        let (is_wanted, is_alive) = (service.want == Want::Up, service.state.is_alive());
-        let changes = keys::differences(&old, spec);
-        self.supervisor.redefine(slot, definition);
-        if changes.is_empty() {
-            report!(self.reporter, Level::Info, "{name}: comment only, nothing");
+    /// Reports what is wrong with a file, once.
+    fn refuse(&mut self, name: String, lines: String, slot: Option<Slot>) {
+        if self.refused.get(&name) == Some(&lines) {
             return;
         }
-        let consequence = match (changes.restart.is_empty(), is_wanted, is_alive) {
-            (true, _, _) => ", applied",
-            (false, false, _) => "",
-            (false, true, true) => ", restarted",
-            (false, true, false) => ", started",
+        for line in lines.lines() {
+            report!(self.reporter, Level::Error, "{line}");
+        }
+        let service = slot.and_then(|slot| self.supervisor.get(slot));
+        if service.is_some_and(|service| service.stay == Stay::Here) {
+            report!(self.reporter, Level::Info, "{name}: new file refused, kept as it was");
+        }
+        self.refused.insert(name, lines);
+    }
+
+    fn restart(&mut self, slot: Slot, words: &str, definition: Definition) {
+        let Some(service) = self.supervisor.get(slot) else { return };
+        let name = &service.name;
+        let is_wanted = service.want == Want::Up;
+        let consequence = match (is_wanted, service.state.is_alive()) {
+            (true, true) => ", restarted",
+            (true, false) => ", started",
+            // What an operator put down stays down.
+            (false, _) => "",
         };
-        let words: Vec<_> = changes.restart.iter().chain(&changes.now).copied().collect();
-        let words = words.join(", ");
         report!(self.reporter, Level::Info, "{name}: {words} changed{consequence}");
-        if is_wanted && !changes.restart.is_empty() {
+        self.supervisor.redefine(slot, definition);
+        if is_wanted {
             self.supervisor.step(slot, Event::Restart, self.now);
         }
     }
