@@ -60,7 +60,7 @@ run: static
 		dir=$$(mktemp -d)/going.d; cp -R etc/going.d "$$dir"; \
 		echo "The examples belong to another user; root runs copies: $$dir"; \
 	fi; \
-	exec $(BUILT)/going -d "$$dir" --report stderr $(ARGS)
+	exec $(BUILT)/going -d "$$dir" -r $(CARGO_TARGET_DIR)/run --report stderr $(ARGS)
 
 check:
 	@./tests/need cargo fmt clippy mandoc

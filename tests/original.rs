@@ -147,7 +147,7 @@ fn a_stubborn_child_is_killed_before_going_exits() {
     going.wait_for("SIGTERM: stopping 2 services");
     going.wait_for_all(&[
         "stubborn: stopping (SIGTERM to group *)",
-        "stubborn: still running 1s after SIGTERM, sending SIGKILL",
+        "stubborn: still running 1s after SIGTERM, sending SIGKILL*",
         "stubborn: stopped after *s (killed by SIGKILL)",
         "slow: stopped after *s (exit status 7)",
     ]);
@@ -169,8 +169,10 @@ fn removing_a_dead_service_signals_no_stranger_with_its_pid() {
     let pid = going.wait_started("dead");
     going.wait_for("dead terminated after: *quarantined*");
     let init = children(going.pid)[0].to_string();
-    let script =
-        format!("echo {} >/proc/sys/kernel/ns_last_pid; setsid sleep 1000 & echo $!", pid - 1);
+    let script = format!(
+        "echo {} >/proc/sys/kernel/ns_last_pid\nsetsid sleep 1000 >/dev/null 2>&1 & echo $!",
+        pid - 1
+    );
     let enter = ["nsenter", "--target", &init, "--pid", "--mount"];
     // The mark is for the bench, which kills what is left.
     let mark = format!("GOING_TEST={}", place.marker);
@@ -181,9 +183,11 @@ fn removing_a_dead_service_signals_no_stranger_with_its_pid() {
     let is_there =
         || run(&[&enter[..], &["kill", "-0", &pid.to_string()]].concat()).status.success();
     assert!(is_there());
+    let inside = children(init.parse().unwrap())[0];
     place.remove("dead");
+    send(inside, Signal::SIGHUP);
     going.wait_for("dead: removed");
-    send(children(init.parse().unwrap())[0], Signal::SIGTERM);
+    send(inside, Signal::SIGTERM);
     going.wait_for("all services stopped");
     assert!(is_there(), "the stranger was signalled");
     assert_eq!(going.count("dead: stopping*"), 0);
@@ -388,6 +392,13 @@ fn a_service_has_three_descriptors_and_nothing_of_ours() {
     going.stop();
 }
 
+/// Runs others as a user who may have so many processes. All of the user's count,
+/// so it is one whom nobody else uses, not even another run of this test.
+fn crowd(most: u32) -> String {
+    let user = 100_000 + 4 * std::process::id() + most;
+    format!("setpriv --reuid {user} --regid {user} --clear-groups prlimit --nproc={most}:100")
+}
+
 /// G19: while it could not fork, going slept, deaf to everything.
 #[test]
 fn trouble_with_fork_holds_up_only_the_service_that_has_it() {
@@ -400,11 +411,11 @@ fn trouble_with_fork_holds_up_only_the_service_that_has_it() {
         place.service(name, "cmd=sleep 1000\n");
     }
     let confdir = place.path("going.d");
-    // The limit counts all processes of the user, so it is one nobody else uses.
-    let setpriv = "setpriv --reuid 54321 --regid 54321 --clear-groups prlimit --nproc=3:100";
-    let mut words: Vec<_> = setpriv.split(' ').collect();
-    words.extend([&program, "-d", &confdir, "--report", "stderr", "-o", "backoff=100ms"]);
-    run(&["chown", "-R", "54321", &confdir]);
+    let user = crowd(3);
+    let user: Vec<_> = user.split(' ').collect();
+    let own = [&program, "-d", &confdir, "--report", "stderr"];
+    let often = ["-o", "backoff=100ms", "-o", "backoff-max=200ms"];
+    let words = [&user[..], &own, &often].concat();
     let mut going = place.start_words(&words);
     let pids = going.wait_all_started(["a", "b"]);
     for _ in 0..3 {
@@ -414,8 +425,10 @@ fn trouble_with_fork_holds_up_only_the_service_that_has_it() {
     place.service("d", "# no command\n");
     send(pids[0], Signal::SIGKILL);
     going.wait_for_all(&["a terminated after: *", &format!("{confdir}/d: no cmd= line")]);
-    run(&["prlimit", "--pid", &going.pid.to_string(), "--nproc=100:100"]);
-    going.wait_started("c");
+    let (_, setpriv) = user.split_last().unwrap();
+    let more = ["--pid", &going.pid.to_string(), "--nproc=100:100"];
+    assert!(run(&[setpriv, &more].concat()).status.success());
+    wait_until("c to run", || going.count("c: started (pid *)") == 1);
     going.stop();
 }
 
@@ -431,11 +444,11 @@ fn trouble_with_fork_does_not_delay_the_end() {
         place.service(name, "cmd=sleep 1000\n");
     }
     let confdir = place.path("going.d");
-    let setpriv = "setpriv --reuid 54322 --regid 54322 --clear-groups prlimit --nproc=2:2";
-    let mut words: Vec<_> = setpriv.split(' ').collect();
-    words.extend([&program, "-d", &confdir, "--report", "stderr", "-o", "backoff=1h"]);
-    words.extend(["-o", "backoff-max=1h"]);
-    run(&["chown", "-R", "54322", &confdir]);
+    let user = crowd(2);
+    let user: Vec<_> = user.split(' ').collect();
+    let own = [&program, "-d", &confdir, "--report", "stderr"];
+    let seldom = ["-o", "backoff=1h", "-o", "backoff-max=1h"];
+    let words = [&user[..], &own, &seldom].concat();
     let mut going = place.start_words(&words);
     going.wait_for("Could not fork, *");
     going.stop();

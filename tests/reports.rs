@@ -117,7 +117,8 @@ fn on_a_terminal_reports_are_for_the_person_at_it() {
     let Some(own) = own_dev(&place) else { return };
     let socket = listen(&place).unwrap();
     place.service("a", "cmd=sleep 1000\n");
-    let command = format!("{} -d {}", program(), place.path("going.d"));
+    let (confdir, run) = (place.path("going.d"), place.path("run"));
+    let command = format!("{} -d {confdir} -r {run}", program());
     let log = place.path("typescript");
     let script = ["script", "--quiet", "--flush", "--return", "--command", &command, &log];
     let _going = place.start_words(&words(&own, &script));

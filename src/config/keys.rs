@@ -7,9 +7,9 @@ use std::cmp::Reverse;
 use super::grammar::{blank_separated, join};
 use super::spec::Spec;
 use super::values::{
-    KINDS, RESTARTS, WHOMS, add_success, add_variable, choose, chosen, read_account, read_backoff,
-    read_description, read_groups, read_path, read_stop, read_stream, read_strikes, set_command,
-    show_env, show_groups, show_stop, show_stream, show_success, store,
+    KINDS, RESTARTS, WHOMS, add_controllers, add_success, add_tags, add_variable, choose, chosen,
+    read_account, read_backoff, read_description, read_groups, read_path, read_stop, read_stream,
+    read_strikes, set_command, show_env, show_groups, show_stop, show_stream, show_success, store,
 };
 use super::words::{
     read_burst, read_duration, read_percent, read_umask, show_burst, show_duration, show_umask,
@@ -84,7 +84,7 @@ const PLAIN: Key = Key {
 };
 
 /// Every key, in the order in which one reads about them.
-pub static KEYS: [Key; 22] = [
+pub static KEYS: [Key; 24] = [
     Key {
         name: "cmd",
         values: "WORD...",
@@ -293,6 +293,28 @@ pub static KEYS: [Key; 22] = [
         ..PLAIN
     },
     Key {
+        name: "tag",
+        repeats: true,
+        effect: Effect::Now,
+        values: "NAME...",
+        default: "",
+        help: "Groups it belongs to, each of which can be commanded as @NAME.",
+        set: |spec, value| add_tags(&mut spec.tags, value),
+        get: |spec| spec.tags.join(" "),
+        clear: |spec| spec.tags.clear(),
+    },
+    Key {
+        name: "control",
+        repeats: true,
+        effect: Effect::Now,
+        values: "USER|@GROUP...",
+        default: "",
+        help: "Who else may command it; root, going's own user and its user always may.",
+        set: |spec, value| add_controllers(&mut spec.control, value),
+        get: |spec| spec.control.join(" "),
+        clear: |spec| spec.control.clear(),
+    },
+    Key {
         name: "description",
         effect: Effect::Now,
         values: "TEXT",
@@ -344,10 +366,10 @@ pub fn differences(old: &Spec, new: &Spec) -> Differences {
 }
 
 /// The candidate that `word` was most likely meant to be, if there is one.
-pub fn nearest(
+pub fn nearest<'a>(
     word: &str,
-    candidates: impl Iterator<Item = &'static str> + Clone,
-) -> Option<&'static str> {
+    candidates: impl Iterator<Item = &'a str> + Clone,
+) -> Option<&'a str> {
     // Longer words are no slips of the finger, and take long to compare.
     const LONGEST: usize = 32;
     if word.len() > LONGEST {
@@ -408,7 +430,7 @@ mod tests {
     use super::*;
 
     /// Values of every key that differ from its default, as `get` writes them.
-    const OTHERS: [(&str, &str); 22] = [
+    const OTHERS: [(&str, &str); 24] = [
         ("cmd", "/bin/sh -c 'exec a'"),
         ("cwd", "/tmp"),
         ("user", "nobody"),
@@ -430,6 +452,8 @@ mod tests {
         ("stdin", "file:/dev/zero"),
         ("stdout", "file:/tmp/out"),
         ("stderr", "stdout"),
+        ("tag", "web front-end"),
+        ("control", "www @staff"),
         ("description", "It's for people"),
     ];
 
@@ -475,7 +499,7 @@ mod tests {
         let now: Vec<&str> =
             KEYS.iter().filter(|key| key.effect == Effect::Now).map(|key| key.name).collect();
         let expected = "restart success min-uptime backoff backoff-max jitter strikes burst stop \
-                        kill description";
+                        kill tag control description";
         assert_eq!(now.join(" "), expected);
     }
 
@@ -483,7 +507,7 @@ mod tests {
     fn lists_get_longer_and_env_keeps_its_defaults() {
         let repeating: Vec<&str> =
             KEYS.iter().filter(|key| key.repeats).map(|key| key.name).collect();
-        assert_eq!(repeating, ["env", "success"]);
+        assert_eq!(repeating, ["env", "success", "tag", "control"]);
         let mut spec = changed("success", "2");
         (find("success").unwrap().set)(&mut spec, "TERM").unwrap();
         assert_eq!((find("success").unwrap().get)(&spec), "2 TERM");

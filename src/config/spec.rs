@@ -29,6 +29,10 @@ pub struct Spec {
     pub stdout: Stream,
     /// Where its errors go.
     pub stderr: Stream,
+    /// Groups of services it belongs to.
+    pub tags: Vec<String>,
+    /// Users, and groups with an `@`, that may command it.
+    pub control: Vec<String>,
     /// One line for people.
     pub description: String,
 }
@@ -151,6 +155,8 @@ impl Default for Spec {
             stdin: Stream::Null,
             stdout: Stream::Inherit,
             stderr: Stream::Inherit,
+            tags: Vec::new(),
+            control: Vec::new(),
             description: String::new(),
         }
     }

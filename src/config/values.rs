@@ -131,6 +131,29 @@ pub fn read_account(value: &str) -> Result<String, String> {
     Ok(value.into())
 }
 
+/// Adds the tags of one line, which are made like names of services.
+pub fn add_tags(tags: &mut Vec<String>, value: &str) -> Result<(), String> {
+    for tag in blank_separated(value) {
+        let is_known = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
+        if !tag.chars().all(is_known) {
+            return Err(wrong(tag, "letters, digits, or . _ -"));
+        }
+        if !tags.iter().any(|known| known == tag) {
+            tags.push(tag.to_owned());
+        }
+    }
+    Ok(())
+}
+
+/// Adds the users and @groups of one line.
+pub fn add_controllers(control: &mut Vec<String>, value: &str) -> Result<(), String> {
+    for word in blank_separated(value) {
+        let account = read_account(word.strip_prefix('@').unwrap_or(word))?;
+        control.push(if word.starts_with('@') { format!("@{account}") } else { account });
+    }
+    Ok(())
+}
+
 /// Supplementary groups, separated by blanks; `none` is no group at all.
 pub fn read_groups(value: &str) -> Result<Vec<String>, String> {
     if value == "none" {

@@ -147,6 +147,17 @@ impl Directory {
         Ok(list)
     }
 
+    /// The names of services whose files are set aside.
+    pub fn list_disabled(path: &Path) -> Vec<String> {
+        let entries = fs::read_dir(path).into_iter().flatten().flatten();
+        let names = entries.filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            let name = name.strip_suffix(".disabled")?;
+            (names::judge(name.as_bytes()) == Name::Service).then(|| name.to_owned())
+        });
+        names.collect()
+    }
+
     /// The text of a service file, `None` for what turns out to be a directory
     /// or gone.
     ///

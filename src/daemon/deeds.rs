@@ -11,7 +11,7 @@ use super::family::{self, Census, Head};
 use super::report::{Level, report};
 use super::{Daemon, spawn};
 use crate::config::{Signal, Whom, parse};
-use crate::supervise::{Action, Event, Fault, Outcome, Pid, Slot, Step};
+use crate::supervise::{Action, Event, Fault, Outcome, Pid, Slot, State, Step};
 use crate::sys::{child, processes};
 
 const KILL: Signal = Signal(9);
@@ -31,10 +31,12 @@ impl Daemon {
                 Err(fault) => self.supervisor.step(slot, Event::SpawnFailed(fault), self.now),
             },
             Some(Action::Signal { pid, signal, whom }) => {
-                if outcome.after.pid() == Some(pid) {
+                // It may have died since this was decided, and been reaped.
+                let is_alive = self.supervisor.find_pid(pid) == Some(slot);
+                if is_alive {
                     self.signal(slot, pid, signal, whom);
                 }
-                if outcome.after.pid().is_none() || whom == Whom::All {
+                if !is_alive || whom == Whom::All {
                     self.families.push((slot, pid, whom, signal));
                 }
             }
@@ -130,6 +132,20 @@ impl Daemon {
             Whom::All => {
                 let head = Head { name: &service.name, pid, whom };
                 Census::take().has(&head, |it| self.supervisor.find_pid(it).is_some())
+            }
+        }
+    }
+
+    /// Tells the services whose last leftover is gone. Looked for in every turn, for
+    /// a leftover may have a parent of its own, which reaps it instead of us.
+    pub(super) fn clear(&mut self) {
+        for slot in std::mem::take(&mut self.clearing) {
+            let state = self.supervisor.get(slot).map(|it| it.state);
+            let Some(State::Clearing { group, .. }) = state else { continue };
+            if self.has_family(slot, group) {
+                self.clearing.push(slot);
+            } else {
+                self.supervisor.step(slot, Event::Cleared, self.now);
             }
         }
     }

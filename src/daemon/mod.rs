@@ -6,38 +6,44 @@
 //! a pid may be signalled only until it is reaped; the directory after the
 //! deadlines, so that a file which comes back finds its service where it is.
 
+mod answer;
 mod check;
 mod confdir;
 mod deeds;
+mod events;
 mod family;
 mod options;
 mod reload;
 mod report;
+mod rundir;
+mod server;
 mod spawn;
 mod start;
+mod status;
 mod tell;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::time::Duration;
 
-use mio::{Events, Poll, Token};
+use mio::Poll;
 use nix::libc;
 use nix::sys::signalfd::SignalFd;
 
 use crate::config::{Signal, Spec, Whom};
-use crate::supervise::{Event, Moment, Pid, Slot, State, Supervisor};
+use crate::supervise::{Event, Moment, Pid, Slot, Supervisor};
 use crate::sys::{self, processes};
 use confdir::Directory;
+use events::Events;
 use report::{Level, Reporter, report};
+use server::Server;
 
 pub use options::HELP;
 pub use start::main;
 
 /// Children are known by their pid, which is neither 0 nor 1.
-const SIGNALS: Token = Token(0);
-const DOORBELL: Token = Token(1);
+const SIGNALS: usize = 0;
+const DOORBELL: usize = 1;
 
 /// More spawns than this in one turn would keep the dead waiting for their
 /// reaping, and hold as many pipes open.
@@ -50,7 +56,7 @@ struct Daemon {
     defaults: Spec,
     signals: SignalFd,
     poll: Poll,
-    events: Events,
+    polled: mio::Events,
     null: OwnedFd,
     /// What newborn children speak through, until they have become programs.
     ears: Vec<(Pid, OwnedFd)>,
@@ -64,8 +70,14 @@ struct Daemon {
     reread: Option<reload::Due>,
     /// The services of the first reading have been started.
     is_started: bool,
-    has_rung: bool,
-    heard: Vec<Pid>,
+    /// The tokens of all that has something to say in this turn.
+    heard: Vec<usize>,
+    /// No run directory, no clients.
+    server: Option<Server>,
+    events_ring: Events,
+    /// Turns of the loop so far.
+    turns: u64,
+    started_at: Moment,
     now: Moment,
 }
 
@@ -78,12 +90,15 @@ impl Daemon {
         while !self.supervisor.is_closing() || self.supervisor.alive() > 0 {
             self.wait()?;
             self.now = sys::monotonic();
-            self.read_signals();
+            let orders = self.read_signals();
             self.reap();
+            self.obey(&orders);
             self.hear_children();
             self.supervisor.tick(self.now);
             self.reread_directory();
+            self.serve_clients();
             self.settle();
+            self.publish();
         }
         report!(self.reporter, Level::Info, "all services stopped");
         self.reporter.flush();
@@ -93,36 +108,39 @@ impl Daemon {
     /// Sleeps until something happens or the earliest deadline has come.
     fn wait(&mut self) -> io::Result<()> {
         let reread_at = self.reread.map(|due| due.at);
-        let timeout = if self.supervisor.has_turns() {
-            Some(Duration::ZERO)
-        } else {
-            let deadline = [self.supervisor.deadline(), reread_at].into_iter().flatten().min();
-            deadline.map(|deadline| deadline.since(self.now))
-        };
-        match self.poll.poll(&mut self.events, timeout) {
+        let server_at = self.server.as_ref().and_then(|server| server.wake_at(self.now));
+        let turn_at = self.supervisor.has_turns().then_some(self.now);
+        let wake_at = [self.supervisor.deadline(), reread_at, server_at, turn_at];
+        let timeout = wake_at.into_iter().flatten().min().map(|wake_at| wake_at.since(self.now));
+        match self.poll.poll(&mut self.polled, timeout) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
             _ => {}
         }
-        self.has_rung = self.events.iter().any(|event| event.token() == DOORBELL);
-        // The other two come along: no child has their number.
-        let tokens = self.events.iter().filter_map(|event| i32::try_from(event.token().0).ok());
-        self.heard = tokens.map(Pid).collect();
+        self.heard = self.polled.iter().map(|event| event.token().0).collect();
+        self.turns = self.turns.wrapping_add(1);
         Ok(())
     }
 
-    fn read_signals(&mut self) {
-        while let Ok(Some(info)) = self.signals.read_signal() {
-            match i32::try_from(info.ssi_signo) {
-                Ok(signal @ (libc::SIGTERM | libc::SIGINT)) => self.close(signal),
+    /// What the signals since the last turn ask for. SIGCHLD is among them, which
+    /// is why this comes before the reaping, and obeying after it.
+    fn read_signals(&mut self) -> Vec<u32> {
+        let signals = std::iter::from_fn(|| self.signals.read_signal().ok().flatten());
+        let orders = signals.map(|info| info.ssi_signo);
+        orders.filter(|&signal| signal != libc::SIGCHLD.unsigned_abs()).collect()
+    }
+
+    fn obey(&mut self, orders: &[u32]) {
+        for signal in orders {
+            match i32::try_from(*signal) {
+                Ok(libc::SIGTERM) => self.close("SIGTERM"),
+                Ok(libc::SIGINT) => self.close("SIGINT"),
                 Ok(libc::SIGHUP) => self.ring(),
-                // SIGCHLD has woken us, which is all it is for.
                 _ => {}
             }
         }
     }
 
-    fn close(&mut self, signal: i32) {
-        let name = if signal == libc::SIGTERM { "SIGTERM" } else { "SIGINT" };
+    fn close(&mut self, name: &str) {
         let count = self.supervisor.alive();
         if self.supervisor.is_closing() {
             report!(self.reporter, Level::Info, "{name} again: killing {count} services");
@@ -132,39 +150,25 @@ impl Daemon {
         self.supervisor.close(self.now);
     }
 
-    /// One SIGCHLD may stand for many deaths, so asks until nobody is left.
+    /// One SIGCHLD may stand for many deaths, so asks until nobody is left; only
+    /// then is it known who of a group has survived the main process.
     fn reap(&mut self) {
-        let mut has_reaped = false;
-        while let Some((pid, exit)) = processes::reap() {
-            has_reaped = true;
+        let dead: Vec<_> = std::iter::from_fn(processes::reap).collect();
+        for (pid, exit) in dead {
             self.hear(pid, true);
             let Some(slot) = self.supervisor.find_pid(pid) else { continue };
             let left = self.has_family(slot, pid);
             self.supervisor.step(slot, Event::Exited { exit, left }, self.now);
-            // Noted now, for the last of what is left may be reaped in this turn.
             self.clearing.extend(left.then_some(slot));
         }
-        if has_reaped {
-            self.clear();
-        }
-    }
-
-    /// Tells the services whose last leftover is gone.
-    fn clear(&mut self) {
-        for slot in std::mem::take(&mut self.clearing) {
-            let state = self.supervisor.get(slot).map(|it| it.state);
-            let Some(State::Clearing { group, .. }) = state else { continue };
-            if self.has_family(slot, group) {
-                self.clearing.push(slot);
-            } else {
-                self.supervisor.step(slot, Event::Cleared, self.now);
-            }
-        }
+        self.clear();
     }
 
     fn hear_children(&mut self) {
-        for pid in std::mem::take(&mut self.heard) {
-            self.hear(pid, false);
+        for index in 0..self.heard.len() {
+            // The others come along: no child has their number.
+            let token = self.heard.get(index).and_then(|&token| i32::try_from(token).ok());
+            self.hear(Pid(token.unwrap_or(0)), false);
         }
     }
 

@@ -14,10 +14,13 @@ use crate::config::{Spec, parse::set_default};
 pub const HELP: &str = "\
 going keeps processes going, one key=value file each in a directory
 
-usage: going [-d DIR] [-o KEY=VALUE]... [--report stderr|syslog] [-v|-q] [--check]
+usage: going [-d DIR] [-r DIR] [-o KEY=VALUE]... [--report stderr|syslog] [-v|-q]
+             [--check]
 
   -d, --dir DIR           directory of service files
                           (/etc/going.d; a user's own: ~/.config/going.d)
+  -r, --run-dir DIR       run directory, with the control socket
+                          (/run/going; a user's own: $XDG_RUNTIME_DIR/going)
   -o, --option KEY=VALUE  default of a key for every service, may be repeated
       --report TARGET     where reports go: stderr or syslog
                           (stderr on a terminal or without a syslog)
@@ -35,6 +38,10 @@ HUP rereads the directory. See going(8) and going(5).
 pub struct Options {
     /// The directory of service files.
     pub directory: PathBuf,
+    /// The run directory, if there is a place for one.
+    pub run_directory: Option<PathBuf>,
+    /// Whether somebody asked for just that one.
+    pub is_run_directory_given: bool,
     /// What a service file starts from.
     pub defaults: Spec,
     /// Where reports go, if somebody said so.
@@ -58,17 +65,15 @@ pub enum Task {
     Version,
 }
 
-/// Reads the arguments. `is_root` and the two variables decide the default
-/// directory.
+/// Reads the arguments; `places` are for what they leave open.
 ///
 /// # Errors
 /// A sentence for people.
-pub fn read(
-    arguments: impl Iterator<Item = OsString>,
-    directory: Option<PathBuf>,
-) -> Result<Options, String> {
+pub fn read(arguments: impl Iterator<Item = OsString>, places: Places) -> Result<Options, String> {
     let mut options = Options {
         directory: PathBuf::new(),
+        run_directory: places.run_directory,
+        is_run_directory_given: false,
         defaults: Spec::default(),
         target: None,
         verbosity: 0,
@@ -80,6 +85,10 @@ pub fn read(
         match argument {
             Arg::Short('d') | Arg::Long("dir") => {
                 given = Some(PathBuf::from(value(&mut parser)?));
+            }
+            Arg::Short('r') | Arg::Long("run-dir") => {
+                options.run_directory = Some(PathBuf::from(value(&mut parser)?));
+                options.is_run_directory_given = true;
             }
             Arg::Short('o') | Arg::Long("option") => {
                 let text = value(&mut parser)?.string().map_err(|error| error.to_string())?;
@@ -106,7 +115,7 @@ pub fn read(
         }
     }
     options.directory = given
-        .or(directory)
+        .or(places.directory)
         .ok_or("no directory: neither XDG_CONFIG_HOME nor HOME is set, so give one with -d")?;
     Ok(options)
 }
@@ -116,19 +125,30 @@ fn value(parser: &mut Parser) -> Result<OsString, String> {
     if value.is_empty() { Err("an option has an empty value".to_owned()) } else { Ok(value) }
 }
 
-/// Where service files are when nobody says: the system's for root, the XDG
-/// place for a user.
-pub fn default_directory(
-    is_root: bool,
-    variable: impl Fn(&str) -> Option<OsString>,
-) -> Option<PathBuf> {
-    if is_root {
-        return Some(PathBuf::from("/etc/going.d"));
+/// Where things are when nobody says.
+pub struct Places {
+    /// The service files.
+    pub directory: Option<PathBuf>,
+    /// The run directory.
+    pub run_directory: Option<PathBuf>,
+}
+
+impl Places {
+    /// The system's places for root, the XDG ones for a user.
+    pub fn of(is_root: bool, variable: impl Fn(&str) -> Option<OsString>) -> Places {
+        if is_root {
+            return Places {
+                directory: Some(PathBuf::from("/etc/going.d")),
+                run_directory: Some(PathBuf::from("/run/going")),
+            };
+        }
+        let set = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        // Relative values are to be ignored, says the XDG base directory standard.
+        let xdg = |name| set(name).filter(|path| path.is_absolute());
+        let config = xdg("XDG_CONFIG_HOME").or_else(|| set("HOME").map(|it| it.join(".config")));
+        Places {
+            directory: config.map(|config| config.join("going.d")),
+            run_directory: xdg("XDG_RUNTIME_DIR").map(|run| run.join("going")),
+        }
     }
-    let set = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    // Relative values are to be ignored, says the XDG base directory standard.
-    set("XDG_CONFIG_HOME")
-        .filter(|path| path.is_absolute())
-        .or_else(|| set("HOME").map(|home| home.join(".config")))
-        .map(|config| config.join("going.d"))
 }

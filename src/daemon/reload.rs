@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use super::confdir::{Directory, Entry};
 use super::report::{Level, report};
-use super::{Daemon, sys};
+use super::{DOORBELL, Daemon, sys};
 use crate::config::{Complaint, keys, parse};
-use crate::supervise::{Definition, Event, Moment, Slot, Stay, Want};
+use crate::supervise::{Definition, Event, Moment, Slot, State, Stay, Want};
 
 /// Editors write in bursts; a person's next keystroke comes later than this.
 const QUIET: Duration = Duration::from_millis(100);
@@ -59,7 +59,7 @@ impl Daemon {
 
     /// Hears the doorbell, and reads the directory if it is time.
     pub(super) fn reread_directory(&mut self) {
-        if self.has_rung && self.directory.has_rung() {
+        if self.heard.contains(&DOORBELL) && self.directory.has_rung() {
             self.ring();
         }
         if self.reread.is_some_and(|due| due.at <= self.now) {
@@ -161,7 +161,7 @@ impl Daemon {
     }
 
     /// Does what a finding calls for, and says so.
-    fn apply(&mut self, Finding { name, decision, keys }: Finding) {
+    pub(super) fn apply(&mut self, Finding { name, decision, keys }: Finding) {
         let slot = self.supervisor.find(&name);
         if !matches!(decision, Decision::Refuse(_)) {
             self.refused.remove(&name);
@@ -171,25 +171,33 @@ impl Daemon {
             (Decision::Refuse(lines), _) => self.refuse(name, lines, slot),
             (Decision::Start(definition), Some(slot)) => {
                 // It comes back while the last process of its former life dies.
-                report!(self.reporter, Level::Info, "{name}: added");
+                self.tell_file(Level::Info, &name, "added");
                 self.supervisor.redefine(slot, definition);
                 self.supervisor.step(slot, Event::Start, self.now);
             }
             (Decision::Start(definition), None) => {
                 // Those of the start are told by their own start.
                 let level = if self.is_started { Level::Info } else { Level::Debug };
-                report!(self.reporter, level, "{name}: added");
+                self.tell_file(level, &name, "added");
                 self.supervisor.add(&name, definition, self.now);
             }
             (Decision::Apply(definition), Some(slot)) => {
-                let fact =
-                    if keys.is_empty() { "comment only, nothing" } else { " changed, applied" };
-                report!(self.reporter, Level::Info, "{name}: {words}{fact}");
                 self.supervisor.redefine(slot, definition);
+                let state = self.supervisor.get(slot).map(|service| service.state);
+                let fact = match (keys.is_empty(), state) {
+                    (true, _) => "comment only, nothing",
+                    // It was given up as it was, and is something else now.
+                    (false, Some(State::Failed)) => " changed, started",
+                    (false, _) => " changed, applied",
+                };
+                self.tell_file(Level::Info, &name, &format!("{words}{fact}"));
+                if !keys.is_empty() && state == Some(State::Failed) {
+                    self.supervisor.step(slot, Event::Restart, self.now);
+                }
             }
             (Decision::Restart(definition), Some(slot)) => self.restart(slot, &words, definition),
             (Decision::Stop, Some(slot)) => {
-                report!(self.reporter, Level::Info, "{name}: file gone, stopping");
+                self.tell_file(Level::Info, &name, "file gone, stopping");
                 self.supervisor.step(slot, Event::Leave(Stay::Gone), self.now);
             }
             // Only what is known can change or go.
@@ -204,17 +212,25 @@ impl Daemon {
         }
         for line in lines.lines() {
             report!(self.reporter, Level::Error, "{line}");
+            self.events_ring.file(self.now, &name, line);
         }
         let service = slot.and_then(|slot| self.supervisor.get(slot));
         if service.is_some_and(|service| service.stay == Stay::Here) {
-            report!(self.reporter, Level::Info, "{name}: new file refused, kept as it was");
+            self.tell_file(Level::Info, &name, "new file refused, kept as it was");
         }
         self.refused.insert(name, lines);
     }
 
+    fn tell_file(&mut self, level: Level, name: &str, fact: &str) {
+        report!(self.reporter, level, "{name}: {fact}");
+        if level < Level::Debug {
+            self.events_ring.file(self.now, name, fact);
+        }
+    }
+
     fn restart(&mut self, slot: Slot, words: &str, definition: Definition) {
         let Some(service) = self.supervisor.get(slot) else { return };
-        let name = &service.name;
+        let name = service.name.clone();
         let is_wanted = service.want == Want::Up;
         let consequence = match (is_wanted, service.state.is_alive()) {
             (true, true) => ", restarted",
@@ -222,7 +238,7 @@ impl Daemon {
             // What an operator put down stays down.
             (false, _) => "",
         };
-        report!(self.reporter, Level::Info, "{name}: {words} changed{consequence}");
+        self.tell_file(Level::Info, &name, &format!("{words} changed{consequence}"));
         self.supervisor.redefine(slot, definition);
         if is_wanted {
             self.supervisor.step(slot, Event::Restart, self.now);

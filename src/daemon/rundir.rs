@@ -95,7 +95,9 @@ fn check(path: &Path) -> io::Result<()> {
     let stat = fs::symlink_metadata(path)?;
     let is_ours = stat.uid() == Uid::effective().as_raw() || stat.uid() == 0;
     if !stat.is_dir() || !is_ours || stat.mode() & 0o022 != 0 {
-        return Err(io::Error::other("it must be a directory of ours that nobody else can write to"));
+        return Err(io::Error::other(
+            "it must be a directory of ours that nobody else can write to",
+        ));
     }
     Ok(())
 }

@@ -83,8 +83,8 @@ fn find_user(spec: &Spec) -> Result<Option<Account>, Fault> {
     Ok(Some(Account { uid, entry: User::from_uid(uid).map_err(failed)? }))
 }
 
-fn find_group(group: &str) -> Result<Gid, Fault> {
-    let failed = |errno| fault(Step::FindGroup, errno);
+fn find_group(group: &str, step: Step) -> Result<Gid, Fault> {
+    let failed = |errno| fault(step, errno);
     match Group::from_name(group).map_err(failed)? {
         Some(group) => Ok(group.gid),
         None => group.parse().map(Gid::from_raw).map_err(|_| failed(Errno::ENOENT)),
@@ -99,7 +99,7 @@ fn find_identity(spec: &Spec, user: Option<&Account>) -> Result<Option<Identity>
     let uid = user.map_or_else(Uid::effective, |user| user.uid);
     let entry = user.and_then(|user| user.entry.as_ref());
     let gid = match (&spec.group, entry) {
-        (Some(group), _) => find_group(group)?,
+        (Some(group), _) => find_group(group, Step::FindGroup)?,
         (None, Some(entry)) => entry.gid,
         // Guessing a group for a bare number would be guessing at rights.
         (None, None) if user.is_some() => return Err(fault(Step::FindGroup, Errno::EINVAL)),
@@ -110,14 +110,19 @@ fn find_identity(spec: &Spec, user: Option<&Account>) -> Result<Option<Identity>
         // Nobody but root may set groups, and there is nothing to set.
         return Ok(None);
     }
-    let groups = match (&spec.groups, entry) {
-        (Some(groups), _) => groups.iter().map(|it| find_group(it)).collect::<Result<_, _>>()?,
+    let mut groups = match (&spec.groups, entry) {
+        (Some(groups), _) => {
+            let find = |group: &String| find_group(group, Step::FindGroups);
+            groups.iter().map(find).collect::<Result<_, _>>()?
+        }
         (None, Some(entry)) => {
             let name = c_string(entry.name.as_str(), Step::FindUser)?;
             unistd::getgrouplist(&name, gid).map_err(|errno| fault(Step::FindGroup, errno))?
         }
         (None, None) => vec![gid],
     };
+    groups.sort_unstable_by_key(|group| group.as_raw());
+    groups.dedup();
     Ok(Some(Identity { uid, gid, groups }))
 }
 
@@ -182,7 +187,14 @@ pub fn explain(fault: Fault, spec: &Spec) -> (String, &'static str) {
         Step::FindGroup if fault.errno == libc::EINVAL => {
             (format!("Can't tell the group of user {user}: it has no entry, so set group="), "user")
         }
-        Step::FindGroup => (format!("Can't find group: {why}"), "group"),
+        Step::FindGroup => {
+            let group = spec.group.as_deref().unwrap_or("of the user");
+            (format!("Can't find group {group}: {why}"), "group")
+        }
+        Step::FindGroups => {
+            let groups = spec.groups.as_ref().map_or(String::new(), |groups| groups.join(" "));
+            (format!("Can't find all of groups {groups}: {why}"), "groups")
+        }
         Step::FindCommand | Step::Execute => (format!("Can't execute {command}: {why}"), "cmd"),
         Step::Stdin => (format!("Can't open {} for stdin: {why}", stream(&spec.stdin)), "stdin"),
         Step::Stdout => {

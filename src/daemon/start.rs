@@ -7,12 +7,15 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::process::ExitCode;
 
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll};
+use mio::{Interest, Poll, Token};
 use nix::unistd::Uid;
 
 use super::confdir::Directory;
+use super::events::Events;
 use super::options::{self, HELP, Options, Task};
 use super::report::{Level, Reporter, report};
+use super::rundir::{Refusal, RunDirectory};
+use super::server::Server;
 use super::{DOORBELL, Daemon, SIGNALS, check};
 use crate::supervise::Supervisor;
 use crate::sys::{self, processes};
@@ -31,17 +34,18 @@ pub(super) enum Ending {
     System = 71,
     /// The directory cannot be read.
     NoDirectory = 72,
+    /// Another going has the run directory.
+    AlreadyRunning = 75,
 }
 
 /// Runs going(8) with the arguments of this process.
 pub fn main() -> ExitCode {
-    let directory =
-        options::default_directory(Uid::effective().is_root(), |name| std::env::var_os(name));
-    let ending = match options::read(std::env::args_os(), directory) {
+    let defaults = options::Places::of(Uid::effective().is_root(), |name| std::env::var_os(name));
+    let ending = match options::read(std::env::args_os(), defaults) {
         Ok(options) => perform(options),
         Err(why) => {
             complain(&format!(
-                "going {}: {why}\nusage: going [-d DIR] [-o KEY=VALUE]... (--help says more)",
+                "going {}: {why}\nusage: going [-d DIR] [-r DIR] [-o KEY=VALUE]... (--help says more)",
                 env!("CARGO_PKG_VERSION")
             ));
             Ending::Usage
@@ -68,11 +72,49 @@ fn supervise(options: Options) -> Ending {
         reporter.flush();
         return Ending::NoDirectory;
     }
-    match Daemon::new(options, reporter).and_then(Daemon::run) {
+    let run = match take_run_directory(&options, &mut reporter) {
+        Ok(run) => run,
+        Err(ending) => {
+            reporter.flush();
+            return ending;
+        }
+    };
+    match Daemon::new(options, reporter, run).and_then(Daemon::run) {
         Ok(()) => Ending::Ok,
         Err(error) => {
             complain(&format!("going: {}", sys::explain(&error)));
             Ending::System
+        }
+    }
+}
+
+/// The lock and the place of the control socket. Without them we do our work all
+/// the same, unless they were asked for by name or another going has them.
+fn take_run_directory(
+    options: &Options,
+    reporter: &mut Reporter,
+) -> Result<Option<RunDirectory>, Ending> {
+    let Some(path) = &options.run_directory else {
+        let why = "no XDG_RUNTIME_DIR; give a run directory with -r";
+        report!(reporter, Level::Warning, "No control socket: {why}");
+        return Ok(None);
+    };
+    let shown = path.display();
+    match RunDirectory::take(path) {
+        Ok(run) => Ok(Some(run)),
+        Err(Refusal::Held(pid)) => {
+            let hint = "another going needs another run directory, -r";
+            report!(reporter, Level::Error, "Already running as pid {pid} in {shown}; {hint}");
+            Err(Ending::AlreadyRunning)
+        }
+        Err(Refusal::Failed(error)) => {
+            let why = sys::explain(&error);
+            if options.is_run_directory_given {
+                report!(reporter, Level::Error, "Can't use run directory {shown}: {why}");
+                return Err(Ending::System);
+            }
+            report!(reporter, Level::Warning, "No control socket, can't use {shown}: {why}");
+            Ok(None)
         }
     }
 }
@@ -96,7 +138,7 @@ impl Daemon {
     ///
     /// # Errors
     /// What signalfd(2), epoll_create(2), inotify_init(2) and open(2) say.
-    fn new(options: Options, reporter: Reporter) -> io::Result<Daemon> {
+    fn new(options: Options, reporter: Reporter, run: Option<RunDirectory>) -> io::Result<Daemon> {
         sys::fds::keep_from_children();
         // Before the first fork, or the first SIGCHLD would be lost.
         let signals = sys::signals::take_over()?;
@@ -106,10 +148,12 @@ impl Daemon {
         let directory = Directory::new(options.directory)?;
         let poll = Poll::new()?;
         let listen = |fd: RawFd, token| {
-            poll.registry().register(&mut SourceFd(&fd), token, Interest::READABLE)
+            poll.registry().register(&mut SourceFd(&fd), Token(token), Interest::READABLE)
         };
         listen(signals.as_raw_fd(), SIGNALS)?;
         listen(directory.doorbell(), DOORBELL)?;
+        let server = run.map(|run| Server::new(run, poll.registry())).transpose()?;
+        let now = sys::monotonic();
         // The standard hasher's keys are random, and so good enough as dice.
         let seed = RandomState::new().build_hasher().finish() & u64::from(u32::MAX);
         Ok(Daemon {
@@ -119,7 +163,7 @@ impl Daemon {
             defaults: options.defaults,
             signals,
             poll,
-            events: Events::with_capacity(64),
+            polled: mio::Events::with_capacity(64),
             null: sys::fds::open_null()?,
             ears: Vec::new(),
             refused: BTreeMap::new(),
@@ -127,9 +171,12 @@ impl Daemon {
             families: Vec::new(),
             reread: None,
             is_started: false,
-            has_rung: false,
             heard: Vec::new(),
-            now: sys::monotonic(),
+            server,
+            events_ring: Events::default(),
+            turns: 0,
+            started_at: now,
+            now,
         })
     }
 }

@@ -16,6 +16,12 @@ impl Daemon {
     pub(super) fn tell(&mut self, outcome: &Outcome) {
         let Some(service) = self.supervisor.get(outcome.slot) else { return };
         let name = &service.name;
+        let is_death = outcome.before.is_alive() && !outcome.after.is_alive();
+        let death = service.last().filter(|_| is_death);
+        // To wait for one's turn is nothing to tell, but what led to it may be.
+        if outcome.before != outcome.after && (death.is_some() || outcome.after != State::Waiting) {
+            self.events_ring.change(self.now, name, (outcome.before, outcome.after), death);
+        }
         let reporter = &mut self.reporter;
         if outcome.action == Some(Action::Forget) {
             tell_end(reporter, service, outcome.before);

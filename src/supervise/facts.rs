@@ -168,8 +168,10 @@ pub enum Step {
     Parse,
     /// The user is not known.
     FindUser,
-    /// A group is not known.
+    /// The group is not known.
     FindGroup,
+    /// One of the other groups is not known.
+    FindGroups,
     /// The command is not in the PATH.
     FindCommand,
     /// pipe2(2), for the child's last words.

@@ -7,6 +7,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::stat::{SFlag, fstat};
 
 /// Marks everything above stderr as closed on exec, for whoever started us may
@@ -22,6 +23,12 @@ pub fn keep_from_children() {
         // SAFETY: on a number that is not open this fails with EBADF.
         unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
     }
+}
+
+/// How many descriptors we may have (getrlimit(2)).
+pub fn limit() -> Option<usize> {
+    let (soft, _) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
+    usize::try_from(soft).ok()
 }
 
 /// `/dev/null`, to be given to services.

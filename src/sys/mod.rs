@@ -8,6 +8,8 @@ pub mod processes;
 pub mod signals;
 pub mod streams;
 
+use std::io;
+
 use nix::time::{ClockId, clock_gettime};
 
 use crate::supervise::Moment;
@@ -22,12 +24,14 @@ pub fn monotonic() -> Moment {
     Moment(seconds.saturating_mul(1000).saturating_add(millis))
 }
 
-/// What the kernel calls the error number `errno`, in words (errno(3)).
-pub fn describe(errno: i32) -> &'static str {
-    nix::errno::Errno::from_raw(errno).desc()
+/// What strerror(3) says of an error number.
+pub fn describe(errno: i32) -> String {
+    explain(&io::Error::from_raw_os_error(errno))
 }
 
 /// What went wrong, in words without the number.
-pub fn explain(error: &std::io::Error) -> String {
-    error.raw_os_error().map_or_else(|| error.to_string(), |errno| describe(errno).to_owned())
+pub fn explain(error: &io::Error) -> String {
+    let text = error.to_string();
+    let end = text.rfind(" (os error").unwrap_or(text.len());
+    text.get(..end).unwrap_or_default().to_owned()
 }

@@ -147,8 +147,14 @@ impl Place {
         self.start_words(&[words, &own, args].concat())
     }
 
-    /// Starts exactly these words; what they say on stderr is the report.
+    /// Starts these words, with a run directory of its own; what they say on
+    /// stderr is the report.
     pub fn start_words(&self, words: &[&str]) -> Going {
+        let run = self.path("run");
+        // Our directory is root's: another user's going does without one.
+        let is_other = words.contains(&"setpriv") || words.contains(&"script");
+        let own = if is_other { vec![] } else { vec!["-r", run.as_str()] };
+        let words = [words, &own].concat();
         let (first, rest) = words.split_first().unwrap();
         let mut child = Command::new(first)
             .args(rest)

@@ -1,0 +1,422 @@
+//! What the requests of clients mean, and who may ask for what: everybody may see
+//! how things are, root and going's own user may do all, others only what concerns
+//! a service that is theirs. Who asks is looked at for each request.
+
+use std::fs;
+
+use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
+
+use super::Daemon;
+use super::confdir::Directory;
+use super::reload::{Decision, Finding};
+use super::server::Client;
+use super::status::put_outcome;
+use crate::config::keys::nearest;
+use crate::config::{Signal, Spec, parse};
+use crate::protocol::{self, Code, Command, Request, pattern, put, put_number};
+use crate::supervise::{Event, Slot, State, Want};
+use crate::sys;
+
+/// What a client is in the middle of.
+pub(super) enum Work {
+    /// Nothing: its next request is read.
+    None,
+    /// Services to be told of, the last first; whether in detail, and whether
+    /// some of those asked for are unknown.
+    List { targets: Vec<Target>, is_why: bool, has_unknown: bool },
+    /// Events after this number, and whether for ever.
+    Events { after: u64, follow: bool },
+}
+
+/// What a name can stand for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Target {
+    /// A service.
+    Service(Slot),
+    /// A file that could never be used.
+    Refused(String),
+    /// A service whose file is set aside.
+    Disabled(String),
+}
+
+impl Work {
+    /// Whether it waits for events and has not heard of this one.
+    pub(super) fn awaits(&self, serial: u64) -> bool {
+        matches!(self, Work::Events { after, .. } if *after < serial)
+    }
+
+    /// Whether it goes on until the client leaves.
+    pub(super) fn is_endless(&self) -> bool {
+        matches!(self, Work::Events { follow: true, .. })
+    }
+}
+
+impl Daemon {
+    /// Acts on a request and writes the reply, or sets it up as work.
+    pub(super) fn answer(&mut self, client: &mut Client, request: Request) {
+        let needs_all = match request.command {
+            Command::Enable | Command::Disable | Command::Reload | Command::Shutdown => true,
+            Command::Status
+            | Command::Why
+            | Command::Start
+            | Command::Stop
+            | Command::Restart
+            | Command::Retry
+            | Command::Signal
+            | Command::Events
+            | Command::Myself
+            | Command::Ping
+            | Command::Version => false,
+        };
+        if needs_all && !client.may_all() {
+            let word = request.command.word();
+            let message = format!("only root and going's own user may {word}");
+            return self.refuse_request(client, Code::Denied, &message);
+        }
+        match request.command {
+            Command::Status | Command::Why => self.answer_status(client, &request),
+            Command::Start
+            | Command::Stop
+            | Command::Restart
+            | Command::Retry
+            | Command::Signal => self.answer_order(client, &request),
+            Command::Enable | Command::Disable => self.answer_file(client, &request),
+            Command::Reload => self.answer_reload(client, request.dry_run),
+            Command::Events => {
+                let now = if request.follow { self.events_ring.serial() } else { 0 };
+                let after = request.since.unwrap_or(now);
+                client.work = Work::Events { after, follow: request.follow };
+            }
+            Command::Myself => self.answer_self(client),
+            Command::Ping => self.finish(client),
+            Command::Version => {
+                put(&mut client.out, "version", env!("CARGO_PKG_VERSION"));
+                protocol::end(&mut client.out);
+                self.finish(client);
+            }
+            Command::Shutdown => {
+                self.finish(client);
+                self.close("A client");
+            }
+        }
+    }
+
+    /// The end of a reply when all went well.
+    pub(super) fn finish(&self, client: &mut Client) {
+        put(&mut client.out, "result", "ok");
+        put_number(&mut client.out, "serial", self.events_ring.serial());
+        protocol::end(&mut client.out);
+    }
+
+    /// The end of a reply when it did not.
+    pub(super) fn refuse_request(&self, client: &mut Client, code: Code, message: &str) {
+        put(&mut client.out, "result", "error");
+        put(&mut client.out, "code", code.word());
+        put(&mut client.out, "message", message);
+        put_number(&mut client.out, "serial", self.events_ring.serial());
+        protocol::end(&mut client.out);
+    }
+
+    fn finish_known(&self, client: &mut Client, has_unknown: bool) {
+        if has_unknown {
+            self.refuse_request(client, Code::UnknownService, "no such service");
+        } else {
+            self.finish(client);
+        }
+    }
+
+    /// Does a piece of the client's work; whether there was any to do.
+    pub(super) fn work_on(&mut self, client: &mut Client) -> bool {
+        match std::mem::replace(&mut client.work, Work::None) {
+            Work::None => false,
+            Work::Events { after, follow } => {
+                let is_trusted = client.may_all();
+                let known = self.events_ring.write(after, self.now, is_trusted, &mut client.out);
+                match (known, follow) {
+                    (Some(after), _) => client.work = Work::Events { after, follow },
+                    (None, true) => client.work = Work::Events { after, follow },
+                    (None, false) => self.finish(client),
+                }
+                known.is_some()
+            }
+            Work::List { mut targets, is_why, has_unknown } => {
+                match targets.pop() {
+                    Some(target) => {
+                        self.put_target(client, &target, is_why);
+                        client.work = Work::List { targets, is_why, has_unknown };
+                    }
+                    None => self.finish_known(client, has_unknown),
+                }
+                true
+            }
+        }
+    }
+
+    fn answer_status(&mut self, client: &mut Client, request: &Request) {
+        let (mut targets, has_unknown) = self.find_targets(client, &request.names);
+        targets.reverse();
+        let is_why = request.command == Command::Why;
+        client.work = Work::List { targets, is_why, has_unknown };
+    }
+
+    /// What the names stand for; those which stand for nothing are answered.
+    fn find_targets(&self, client: &mut Client, names: &[String]) -> (Vec<Target>, bool) {
+        let all = self.all_targets();
+        if names.is_empty() {
+            return (all.into_iter().map(|(_, target)| target).collect(), false);
+        }
+        let (mut targets, mut has_unknown) = (Vec::new(), false);
+        for name in names {
+            let before = targets.len();
+            let matching = all.iter().filter(|(it, target)| self.is_meant(name, it, target));
+            for (_, target) in matching {
+                targets.push(target.clone());
+            }
+            if targets.len() == before {
+                has_unknown = true;
+                put(&mut client.out, "name", name);
+                put(&mut client.out, "code", Code::UnknownService.word());
+                if let Some(nearest) = nearest(name, all.iter().map(|(it, _)| it.as_str())) {
+                    put(&mut client.out, "nearest", nearest);
+                }
+                protocol::end(&mut client.out);
+            }
+        }
+        let mut seen = Vec::new();
+        targets.retain(|target| {
+            let is_new = !seen.contains(target);
+            seen.push(target.clone());
+            is_new
+        });
+        (targets, has_unknown)
+    }
+
+    fn is_meant(&self, wanted: &str, name: &str, target: &Target) -> bool {
+        match (wanted.strip_prefix('@'), target) {
+            (Some(tag), Target::Service(slot)) => {
+                self.spec(*slot).is_some_and(|spec| spec.tags.iter().any(|it| it == tag))
+            }
+            (Some(_), Target::Refused(_) | Target::Disabled(_)) => false,
+            (None, _) if pattern::is_pattern(wanted) => pattern::matches(wanted, name),
+            (None, _) => wanted == name,
+        }
+    }
+
+    /// All there is to name, by name.
+    fn all_targets(&self) -> Vec<(String, Target)> {
+        let services = self.supervisor.services();
+        let mut all: Vec<_> =
+            services.map(|(slot, it)| (it.name.to_string(), Target::Service(slot))).collect();
+        let refused = self.refused.keys().filter(|name| !name.is_empty());
+        let refused = refused.filter(|name| self.supervisor.find(name).is_none());
+        all.extend(refused.map(|name| (name.clone(), Target::Refused(name.clone()))));
+        let disabled = Directory::list_disabled(&self.directory.path);
+        all.extend(disabled.into_iter().map(|name| (name.clone(), Target::Disabled(name))));
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        all
+    }
+
+    pub(super) fn spec(&self, slot: Slot) -> Option<Spec> {
+        let service = self.supervisor.get(slot)?;
+        parse(&service.definition.text, &self.defaults).ok()
+    }
+
+    /// Orders to services, each told how it was taken.
+    fn answer_order(&mut self, client: &mut Client, request: &Request) {
+        let (targets, has_unknown) = self.find_targets(client, &request.names);
+        let mut is_denied = false;
+        for target in targets {
+            let Target::Service(slot) = target else {
+                put_refusal(&mut client.out, &target);
+                continue;
+            };
+            let outcome = if self.may_order(client, slot) {
+                self.order(slot, request)
+            } else {
+                is_denied = true;
+                ("denied", "it is not yours to command")
+            };
+            let Some(service) = self.supervisor.get(slot) else { continue };
+            put_outcome(&mut client.out, service, outcome);
+        }
+        if is_denied {
+            let message = "not every service named is yours to command";
+            return self.refuse_request(client, Code::Denied, message);
+        }
+        self.finish_known(client, has_unknown);
+    }
+
+    fn order(&mut self, slot: Slot, request: &Request) -> (&'static str, &'static str) {
+        let Some(service) = self.supervisor.get(slot) else { return ("failed", "it is gone") };
+        let (state, is_wanted) = (service.state, service.want == Want::Up);
+        let event = match request.command {
+            Command::Start if is_wanted && (state.is_alive() || state == State::Waiting) => None,
+            Command::Start => Some(Event::Start),
+            Command::Stop if !is_wanted && !state.is_alive() => None,
+            Command::Stop => Some(Event::Stop),
+            Command::Restart => Some(Event::Restart),
+            Command::Retry => {
+                let is_held = matches!(state, State::Quarantined { .. } | State::Failed);
+                is_held.then_some(Event::Start)
+            }
+            Command::Status
+            | Command::Why
+            | Command::Signal
+            | Command::Enable
+            | Command::Disable
+            | Command::Reload
+            | Command::Events
+            | Command::Myself
+            | Command::Ping
+            | Command::Version
+            | Command::Shutdown => {
+                let Some(signal) = request.signal else { return ("failed", "which signal?") };
+                return self.order_signal(slot, signal);
+            }
+        };
+        match event {
+            None => ("already", ""),
+            Some(event) => {
+                self.supervisor.step(slot, event, self.now);
+                ("done", "")
+            }
+        }
+    }
+
+    /// To the main process alone, as every other sender would.
+    fn order_signal(&mut self, slot: Slot, signal: Signal) -> (&'static str, &'static str) {
+        let Some(service) = self.supervisor.get(slot) else { return ("failed", "it is gone") };
+        let Some(pid) = service.state.pid() else { return ("failed", "it does not run") };
+        match sys::processes::signal(pid, signal) {
+            Ok(()) => ("done", ""),
+            Err(_) => ("failed", "the kernel did not let us"),
+        }
+    }
+
+    /// Whether a client may command a service: as root, as going's own user, as
+    /// the user it runs as, or as one whom its `control` key names.
+    fn may_order(&self, client: &Client, slot: Slot) -> bool {
+        if client.may_all() {
+            return true;
+        }
+        let Some(spec) = self.spec(slot) else { return false };
+        let is_user = |name: &str| {
+            let known = User::from_name(name).ok().flatten().map(|user| user.uid.as_raw());
+            known.or_else(|| name.parse().ok()) == Some(client.uid)
+        };
+        spec.user.as_deref().is_some_and(is_user)
+            || spec.control.iter().any(|name| match name.strip_prefix('@') {
+                Some(group) => client.is_in(group),
+                None => is_user(name),
+            })
+    }
+
+    /// Sets files aside or takes them back; the listing tells the rest.
+    fn answer_file(&mut self, client: &mut Client, request: &Request) {
+        let (targets, has_unknown) = self.find_targets(client, &request.names);
+        let path = self.directory.path.clone();
+        let is_enabling = request.command == Command::Enable;
+        let mut failures = 0;
+        for target in targets {
+            let (name, is_disabled) = match &target {
+                Target::Service(slot) => (
+                    self.supervisor.get(*slot).map_or(String::new(), |it| it.name.to_string()),
+                    false,
+                ),
+                Target::Refused(name) => (name.clone(), false),
+                Target::Disabled(name) => (name.clone(), true),
+            };
+            let (here, aside) = (path.join(&name), path.join(format!("{name}.disabled")));
+            let (from, to) = if is_enabling { (&aside, &here) } else { (&here, &aside) };
+            let done = if is_enabling != is_disabled {
+                Ok("already")
+            } else if fs::symlink_metadata(to).is_ok() {
+                Err(format!("{} is there already", to.display()))
+            } else {
+                fs::rename(from, to).map(|()| "done").map_err(|error| sys::explain(&error))
+            };
+            put(&mut client.out, "service", &name);
+            put(&mut client.out, "outcome", done.as_ref().unwrap_or(&"failed"));
+            if let Err(message) = done {
+                failures += 1;
+                put(&mut client.out, "message", &message);
+            }
+            protocol::end(&mut client.out);
+        }
+        self.read_directory();
+        if failures > 0 {
+            return self.refuse_request(client, Code::Failed, "not every file could be renamed");
+        }
+        self.finish_known(client, has_unknown);
+    }
+
+    fn answer_reload(&mut self, client: &mut Client, is_dry: bool) {
+        let mut told = Vec::new();
+        if is_dry {
+            self.compare(|_, finding| put_finding(&mut told, &finding));
+        } else {
+            self.reread = None;
+            self.directory.watch();
+            self.compare(|daemon, finding| {
+                put_finding(&mut told, &finding);
+                daemon.apply(finding);
+                daemon.follow_up();
+            });
+        }
+        client.out.append(&mut told);
+        self.finish(client);
+    }
+}
+
+impl Client {
+    /// Whether this is root, or the user as whom going runs.
+    pub(super) fn may_all(&self) -> bool {
+        self.uid == 0 || self.uid == Uid::effective().as_raw()
+    }
+
+    /// Whether the client's user belongs to a group, by name or number.
+    fn is_in(&self, group: &str) -> bool {
+        let known = Group::from_name(group).ok().flatten().map(|group| group.gid.as_raw());
+        let Some(gid) = known.or_else(|| group.parse().ok()) else { return false };
+        let user = User::from_uid(Uid::from_raw(self.uid)).ok().flatten();
+        let groups = user.and_then(|user| {
+            let name = std::ffi::CString::new(user.name).ok()?;
+            getgrouplist(&name, user.gid).ok()
+        });
+        self.gid == gid || groups.is_some_and(|groups| groups.contains(&Gid::from_raw(gid)))
+    }
+}
+
+fn put_refusal(out: &mut Vec<u8>, target: &Target) {
+    let (name, why) = match target {
+        Target::Refused(name) => (name, "its file cannot be used"),
+        Target::Disabled(name) => (name, "it is disabled; enable it first"),
+        Target::Service(_) => return,
+    };
+    put(out, "service", name);
+    put(out, "outcome", "failed");
+    put(out, "message", why);
+    protocol::end(out);
+}
+
+fn put_finding(out: &mut Vec<u8>, finding: &Finding) {
+    let decision = match &finding.decision {
+        Decision::Start(_) => "start",
+        Decision::Restart(_) => "restart",
+        Decision::Apply(_) if finding.keys.is_empty() => "nothing",
+        Decision::Apply(_) => "apply",
+        Decision::Stop => "stop",
+        Decision::Refuse(_) => "refuse",
+    };
+    put(out, "service", &finding.name);
+    put(out, "decision", decision);
+    if !finding.keys.is_empty() {
+        put(out, "keys", &finding.keys.join(", "));
+    }
+    if let Decision::Refuse(lines) = &finding.decision {
+        for line in lines.lines() {
+            put(out, "complaint", line);
+        }
+    }
+    protocol::end(out);
+}

@@ -1,0 +1,208 @@
+//! How things are with a service, as blocks of the protocol. What its file says is
+//! shown to those only who may command it: others may not be able to read it.
+
+use super::answer::Target;
+use super::events::millis;
+use super::server::Client;
+use super::{Daemon, spawn};
+use crate::config::keys::KEYS;
+use crate::config::{Signal, Spec};
+use crate::protocol::{self, put, put_number};
+use crate::supervise::{Death, Exit, Moment, Pid, Service, Slot, State, Strike};
+
+impl Daemon {
+    /// Writes the block of whatever a name stood for, and its deaths for `why`.
+    pub(super) fn put_target(&self, client: &mut Client, target: &Target, is_why: bool) {
+        let is_trusted = client.may_all();
+        let out = &mut client.out;
+        match target {
+            Target::Disabled(name) => {
+                put(out, "service", name);
+                put(out, "want", "down");
+                put(out, "state", "disabled");
+                protocol::end(out);
+            }
+            Target::Refused(name) => {
+                put(out, "service", name);
+                put(out, "want", "down");
+                put(out, "state", "failed");
+                put(out, "refused", "yes");
+                self.put_complaints(out, name, is_trusted);
+                protocol::end(out);
+            }
+            Target::Service(slot) => {
+                let Some(service) = self.supervisor.get(*slot) else { return };
+                self.put_service(out, *slot, service, is_trusted);
+                let spec = self.spec(*slot).unwrap_or_default();
+                if is_why && is_trusted {
+                    self.put_file(out, service, &spec);
+                }
+                protocol::end(out);
+                if is_why {
+                    self.put_deaths(out, service, &spec);
+                }
+            }
+        }
+    }
+
+    fn put_complaints(&self, out: &mut Vec<u8>, name: &str, is_trusted: bool) {
+        for line in self.refused.get(name).map_or("", String::as_str).lines() {
+            put(out, "complaint", if is_trusted { line } else { "its file cannot be used" });
+        }
+    }
+
+    fn put_service(&self, out: &mut Vec<u8>, slot: Slot, service: &Service, is_trusted: bool) {
+        let now = self.now;
+        let spec = self.spec(slot).unwrap_or_default();
+        put(out, "service", &service.name);
+        if !spec.description.is_empty() {
+            put(out, "description", &spec.description);
+        }
+        put_state(out, service);
+        if let Some((Pid(pid), since)) = service.state.run() {
+            put_number(out, "pid", u64::try_from(pid).unwrap_or(0));
+            put_number(out, "uptime-ms", millis(now.since(since)));
+        }
+        put_number(out, "since-ms", millis(now.since(service.changed_at)));
+        put_number(out, "starts", u64::from(service.starts));
+        // A run that has lasted ends the row only when it ends; people see it now.
+        let is_healthy = matches!(service.state, State::Up { since, .. }
+            if now.since(since) >= service.definition.policy.min_uptime);
+        if service.strikes > 0 && !is_healthy {
+            put_number(out, "strikes", u64::from(service.strikes));
+        }
+        if service.row > 0 && !is_healthy {
+            put_number(out, "row", u64::from(service.row));
+        }
+        if let Some(deadline) = service.state.deadline() {
+            put_number(out, "next-ms", millis(deadline.since(now)));
+            put(out, "next", next(service.state));
+        }
+        if let State::Stopping { step, .. } | State::Clearing { step, .. } = service.state {
+            let sent = service.definition.policy.stop.get(usize::from(step));
+            put(out, "signal", &sent.map_or(Signal::KILL, |it| it.signal).word());
+        }
+        if let Some(death) = service.last() {
+            put_death(out, "last-", &death, now);
+            put_fault(out, "last-", &death, &spec);
+        }
+        for tag in &spec.tags {
+            put(out, "tag", tag);
+        }
+        self.put_complaints(out, &service.name, is_trusted);
+    }
+
+    fn put_file(&self, out: &mut Vec<u8>, service: &Service, spec: &Spec) {
+        let file = self.directory.path.join(&*service.name);
+        put(out, "file", &file.to_string_lossy());
+        for key in KEYS.iter().filter(|key| key.name != "env") {
+            let value = (key.get)(spec);
+            match key.name {
+                "cmd" => put(out, "cmd", &value),
+                name if !value.is_empty() => put(out, "policy", &format!("{name}={value}")),
+                _ => {}
+            }
+        }
+    }
+
+    fn put_deaths(&self, out: &mut Vec<u8>, service: &Service, spec: &Spec) {
+        let first = service.first_of_row();
+        let recent: Vec<_> = service.deaths().copied().collect();
+        let old = first.filter(|first| !recent.contains(first));
+        for (number, death) in (1..).zip(recent.iter().copied().chain(old)) {
+            put_number(out, "death", number);
+            put(out, "of", &service.name);
+            put_death(out, "", &death, self.now);
+            put_fault(out, "", &death, spec);
+            if first == Some(death) {
+                put(out, "first", "yes");
+            }
+            protocol::end(out);
+        }
+    }
+
+    /// Going's own figures.
+    pub(super) fn answer_self(&self, client: &mut Client) {
+        let count = |number: usize| u64::try_from(number).unwrap_or(0);
+        let out = &mut client.out;
+        put(out, "version", env!("CARGO_PKG_VERSION"));
+        put_number(out, "pid", u64::from(std::process::id()));
+        put_number(out, "uptime-ms", millis(self.now.since(self.started_at)));
+        put_number(out, "services", count(self.supervisor.services().count()));
+        put_number(out, "alive", count(self.supervisor.alive()));
+        put_number(out, "turns", self.turns);
+        if let Some(server) = &self.server {
+            // The one who asks is not in its place while it is served.
+            put_number(out, "clients", count(server.count() + 1));
+            put(out, "run-directory", &server.run_directory.path.to_string_lossy());
+        }
+        put(out, "directory", &self.directory.path.to_string_lossy());
+        protocol::end(out);
+        self.finish(client);
+    }
+}
+
+fn put_state(out: &mut Vec<u8>, service: &Service) {
+    put(out, "want", protocol::want(service.want));
+    put(out, "state", protocol::State::of(&service.state).word());
+}
+
+/// How a service took an order.
+pub(super) fn put_outcome(out: &mut Vec<u8>, service: &Service, outcome: (&str, &str)) {
+    put(out, "service", &service.name);
+    put(out, "outcome", outcome.0);
+    if !outcome.1.is_empty() {
+        put(out, "message", outcome.1);
+    }
+    put_state(out, service);
+    protocol::end(out);
+}
+
+/// What the deadline of a state is for.
+fn next(state: State) -> &'static str {
+    match state {
+        State::Quarantined { .. } => "start",
+        State::Stopping { .. } | State::Clearing { .. } => "signal",
+        State::Starting { .. }
+        | State::Down
+        | State::Waiting
+        | State::Up { .. }
+        | State::Done
+        | State::Failed => "give-up",
+    }
+}
+
+/// A death, each key with `prefix` before it.
+pub(super) fn put_death(out: &mut Vec<u8>, prefix: &str, death: &Death, now: Moment) {
+    let key = |name: &str| format!("{prefix}{name}");
+    match death.exit {
+        Some(Exit::Code(code)) => put_number(out, &key("exit"), u64::from(code)),
+        Some(Exit::Signal { signal, core }) => {
+            put(out, &key("signal"), &signal.word());
+            if core {
+                put(out, &key("core"), "yes");
+            }
+        }
+        None => {}
+    }
+    put_number(out, &key("ran-ms"), millis(death.ran));
+    put_number(out, &key("ago-ms"), millis(now.since(death.at)));
+    if death.ordered {
+        put(out, &key("ordered"), "yes");
+    }
+    let strike = death.strike.map(|strike| match strike {
+        Strike::Short => "short",
+        Strike::Burst => "burst",
+        Strike::Fault => "fault",
+        Strike::Work => "work",
+    });
+    if let Some(strike) = strike {
+        put(out, &key("strike"), strike);
+    }
+}
+
+fn put_fault(out: &mut Vec<u8>, prefix: &str, death: &Death, spec: &Spec) {
+    if let Some(fault) = death.fault {
+        put(out, &format!("{prefix}fault"), &spawn::explain(fault, spec).0);
+    }
+}
