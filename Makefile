@@ -3,7 +3,9 @@
 
 PREFIX = /usr
 sbindir = $(PREFIX)/sbin
-mandir = $(PREFIX)/share/man
+bindir = $(PREFIX)/bin
+datadir = $(PREFIX)/share
+mandir = $(datadir)/man
 # going itself looks for its services in /etc/going.d; with another directory
 # here it has to be told by `going -d`.
 sysconfdir = /etc
@@ -46,7 +48,8 @@ static:
 		$(CARGO) build --release --locked $$host $$target; \
 	fi; \
 	mkdir -p $(BUILT); \
-	install -m 755 $(CARGO_TARGET_DIR)/$$target/release/going $(BUILT)/going
+	install -m 755 $(CARGO_TARGET_DIR)/$$target/release/going $(BUILT)/going; \
+	install -m 755 $(CARGO_TARGET_DIR)/$$target/release/goingctl $(BUILT)/goingctl
 
 # Only where nothing was built yet, so that `sudo make install` needs no cargo.
 $(BUILT)/going:
@@ -81,19 +84,33 @@ bench-memory: static
 # Into another name first, then in its place at once: init may start going at
 # any moment. What the operator has in going.d is the operator's.
 install: $(BUILT)/going
-	install -d "$(DESTDIR)$(sbindir)" "$(DESTDIR)$(mandir)/man5" "$(DESTDIR)$(mandir)/man8"
+	install -d "$(DESTDIR)$(sbindir)" "$(DESTDIR)$(bindir)"
+	for section in 5 7 8; do install -d "$(DESTDIR)$(mandir)/man$$section" && \
+		install -m 644 man/*.$$section "$(DESTDIR)$(mandir)/man$$section" || exit; done
 	install -m 755 $(BUILT)/going "$(DESTDIR)$(sbindir)/.going.new"
 	mv -f "$(DESTDIR)$(sbindir)/.going.new" "$(DESTDIR)$(sbindir)/going"
-	install -m 644 man/*.5 "$(DESTDIR)$(mandir)/man5"
-	install -m 644 man/*.8 "$(DESTDIR)$(mandir)/man8"
+	install -m 755 $(BUILT)/goingctl "$(DESTDIR)$(bindir)/.goingctl.new"
+	mv -f "$(DESTDIR)$(bindir)/.goingctl.new" "$(DESTDIR)$(bindir)/goingctl"
+	install -d $(COMPLETIONS)
+	install -m 644 etc/completions/goingctl.bash "$(DESTDIR)$(bashdir)/goingctl"
+	install -m 644 etc/completions/goingctl.zsh "$(DESTDIR)$(zshdir)/_goingctl"
+	install -m 644 etc/completions/goingctl.fish "$(DESTDIR)$(fishdir)/goingctl.fish"
 	test -d "$(DESTDIR)$(sysconfdir)/going.d" || \
 		install -d -m 755 "$(DESTDIR)$(sysconfdir)/going.d"
 
+# Where the shells look for completions.
+bashdir = $(datadir)/bash-completion/completions
+zshdir = $(datadir)/zsh/vendor-completions
+fishdir = $(datadir)/fish/vendor_completions.d
+COMPLETIONS = "$(DESTDIR)$(bashdir)" "$(DESTDIR)$(zshdir)" "$(DESTDIR)$(fishdir)"
+
 # The services in going.d stay.
 uninstall:
-	rm -f "$(DESTDIR)$(sbindir)/going"
-	for page in man/*.5; do rm -f "$(DESTDIR)$(mandir)/man5/$${page##*/}"; done
-	for page in man/*.8; do rm -f "$(DESTDIR)$(mandir)/man8/$${page##*/}"; done
+	rm -f "$(DESTDIR)$(sbindir)/going" "$(DESTDIR)$(bindir)/goingctl"
+	rm -f "$(DESTDIR)$(bashdir)/goingctl" "$(DESTDIR)$(zshdir)/_goingctl" \
+		"$(DESTDIR)$(fishdir)/goingctl.fish"
+	for page in man/*.[578]; do \
+		rm -f "$(DESTDIR)$(mandir)/man$${page##*.}/$${page##*/}"; done
 
 dist:
 	mkdir -p dist

@@ -12,6 +12,7 @@
 //! one way: bin, daemon, supervise, config.
 
 pub mod config;
+pub mod ctl;
 pub mod daemon;
 pub mod protocol;
 pub mod supervise;

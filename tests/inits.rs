@@ -117,20 +117,15 @@ impl World {
     /// All processes of the world, with the inner number of the parent.
     fn processes(&self) -> Vec<(Process, i32)> {
         let Ok(namespace) = fs::read_link(self.path()) else { return Vec::new() };
-        let mut found = Vec::new();
-        for entry in fs::read_dir("/proc").unwrap().flatten() {
-            let Some(outer) = entry.file_name().to_str().and_then(|it| it.parse().ok()) else {
-                continue;
-            };
-            let is_inside = fs::read_link(entry.path().join("ns/pid"));
-            if is_inside.is_ok_and(|it| it == namespace)
-                && let Some(inner) = field(outer, "NSpid")
-                && let Some(parent) = field(outer, "PPid")
-            {
-                found.push((Process { outer, inner }, parent));
+        let entries = fs::read_dir("/proc").unwrap().flatten();
+        let processes = entries.filter_map(|entry| {
+            let outer = entry.file_name().to_str()?.parse().ok()?;
+            if fs::read_link(entry.path().join("ns/pid")).ok()? != namespace {
+                return None;
             }
-        }
-        found
+            Some((Process { outer, inner: field(outer, "NSpid")? }, field(outer, "PPid")?))
+        });
+        processes.collect()
     }
 
     /// The going that init keeps, other than those in `not`.

@@ -5,8 +5,9 @@ mod common;
 
 use std::fs::{self, OpenOptions};
 use std::io::Read;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
-use std::os::unix::net::UnixDatagram;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::process::Output;
 
 use common::{Place, Signal, has, has_root, is_alive, like, program, run, wait_comm, wait_until};
@@ -170,6 +171,25 @@ fn a_reader_of_stderr_that_does_not_read_holds_nothing_up() {
     assert!(like(&format!("going[{}]: {name}: started (pid *)", going.pid), line), "{line}");
     going.signal(Signal::SIGTERM);
     assert_eq!(going.wait_exit(), 0);
+}
+
+/// Some inits make stderr a socket, which cannot be opened a second time to be
+/// ours alone.
+#[test]
+fn a_socket_for_stderr_that_nobody_reads_holds_nothing_up() {
+    let place = Place::new();
+    let (reader, writer) = UnixStream::pair().unwrap();
+    let name = "n".repeat(64);
+    place.service(&name, &(place.logged("a", "exit 0") + "min-uptime=0\nburst=none\n"));
+    // It becomes stderr by way of stdin.
+    let turn = ["/bin/sh", "-c", "exec \"$@\" 2>&0 </dev/null", "sh"];
+    let (program, confdir) = (program(), place.path("going.d"));
+    let own = [program.as_str(), "-d", &confdir, "--report", "stderr"];
+    let mut going = place.start_with(&[&turn[..], &own].concat(), OwnedFd::from(writer).into());
+    place.wait_starts("a", 1000);
+    going.signal(Signal::SIGTERM);
+    assert_eq!(going.wait_exit(), 0);
+    drop(reader);
 }
 
 /// Init may start us with nothing open at all; then the first files we open must

@@ -3,6 +3,7 @@
 //! a service that is theirs. Who asks is looked at for each request.
 
 use std::fs;
+use std::mem::replace;
 
 use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
 
@@ -14,7 +15,7 @@ use super::status::put_outcome;
 use crate::config::keys::nearest;
 use crate::config::{Signal, Spec, parse};
 use crate::protocol::{self, Code, Command, Request, pattern, put, put_number};
-use crate::supervise::{Event, Slot, State, Want};
+use crate::supervise::{Event, Slot, State, Stay, Want};
 use crate::sys;
 
 /// What a client is in the middle of.
@@ -127,7 +128,7 @@ impl Daemon {
 
     /// Does a piece of the client's work; whether there was any to do.
     pub(super) fn work_on(&mut self, client: &mut Client) -> bool {
-        match std::mem::replace(&mut client.work, Work::None) {
+        match replace(&mut client.work, Work::None) {
             Work::None => false,
             Work::Events { after, follow } => {
                 let is_trusted = client.may_all();
@@ -165,41 +166,43 @@ impl Daemon {
         if names.is_empty() {
             return (all.into_iter().map(|(_, target)| target).collect(), false);
         }
-        let (mut targets, mut has_unknown) = (Vec::new(), false);
+        // Read once, not for each name: anybody may ask, and name a thousand.
+        let needs_tags = names.iter().any(|name| name.starts_with('@'));
+        let tags: Vec<_> = all.iter().map(|(_, it)| self.tags(it, needs_tags)).collect();
+        let mut chosen: Vec<usize> = Vec::new();
+        let mut is_chosen = vec![false; all.len()];
+        let mut unknown = 0;
         for name in names {
-            let before = targets.len();
-            let matching = all.iter().filter(|(it, target)| self.is_meant(name, it, target));
-            for (_, target) in matching {
-                targets.push(target.clone());
-            }
-            if targets.len() == before {
-                has_unknown = true;
-                put(&mut client.out, "name", name);
-                put(&mut client.out, "code", Code::UnknownService.word());
-                if let Some(nearest) = nearest(name, all.iter().map(|(it, _)| it.as_str())) {
-                    put(&mut client.out, "nearest", nearest);
+            let mut is_known = false;
+            for (index, ((it, _), tags)) in all.iter().zip(&tags).enumerate() {
+                if is_meant(name, it, tags) {
+                    is_known = true;
+                    // Once each, in the order of the names that meant them.
+                    let is_first = is_chosen.get_mut(index).is_some_and(|is| !replace(is, true));
+                    chosen.extend(is_first.then_some(index));
                 }
-                protocol::end(&mut client.out);
             }
+            if is_known {
+                continue;
+            }
+            unknown += 1;
+            put(&mut client.out, "name", name);
+            put(&mut client.out, "code", Code::UnknownService.word());
+            // To look for it takes time, and more mistakes than these are none.
+            if unknown <= HINTS_MAX {
+                let nearest = nearest(name, all.iter().map(|(it, _)| it.as_str()));
+                nearest.into_iter().for_each(|nearest| put(&mut client.out, "nearest", nearest));
+            }
+            protocol::end(&mut client.out);
         }
-        let mut seen = Vec::new();
-        targets.retain(|target| {
-            let is_new = !seen.contains(target);
-            seen.push(target.clone());
-            is_new
-        });
-        (targets, has_unknown)
+        let targets = chosen.into_iter().filter_map(|index| all.get(index));
+        (targets.map(|(_, target)| target.clone()).collect(), unknown > 0)
     }
 
-    fn is_meant(&self, wanted: &str, name: &str, target: &Target) -> bool {
-        match (wanted.strip_prefix('@'), target) {
-            (Some(tag), Target::Service(slot)) => {
-                self.spec(*slot).is_some_and(|spec| spec.tags.iter().any(|it| it == tag))
-            }
-            (Some(_), Target::Refused(_) | Target::Disabled(_)) => false,
-            (None, _) if pattern::is_pattern(wanted) => pattern::matches(wanted, name),
-            (None, _) => wanted == name,
-        }
+    fn tags(&self, target: &Target, is_needed: bool) -> Vec<String> {
+        let Target::Service(slot) = target else { return Vec::new() };
+        let spec = if is_needed { self.spec(*slot) } else { None };
+        spec.map_or(Vec::new(), |spec| spec.tags)
     }
 
     /// All there is to name, by name.
@@ -210,8 +213,10 @@ impl Daemon {
         let refused = self.refused.keys().filter(|name| !name.is_empty());
         let refused = refused.filter(|name| self.supervisor.find(name).is_none());
         all.extend(refused.map(|name| (name.clone(), Target::Refused(name.clone()))));
-        let disabled = Directory::list_disabled(&self.directory.path);
-        all.extend(disabled.into_iter().map(|name| (name.clone(), Target::Disabled(name))));
+        // One that still stops is a service until it is gone.
+        let disabled = Directory::list_disabled(&self.directory.path).into_iter();
+        let disabled = disabled.filter(|name| self.supervisor.find(name).is_none());
+        all.extend(disabled.map(|name| (name.clone(), Target::Disabled(name))));
         all.sort_by(|a, b| a.0.cmp(&b.0));
         all
     }
@@ -249,6 +254,10 @@ impl Daemon {
     fn order(&mut self, slot: Slot, request: &Request) -> (&'static str, &'static str) {
         let Some(service) = self.supervisor.get(slot) else { return ("failed", "it is gone") };
         let (state, is_wanted) = (service.state, service.want == Want::Up);
+        let is_up = matches!(request.command, Command::Start | Command::Restart | Command::Retry);
+        if is_up && service.stay != Stay::Here {
+            return ("failed", "its file is gone, and it is on its way out");
+        }
         let event = match request.command {
             Command::Start if is_wanted && (state.is_alive() || state == State::Waiting) => None,
             Command::Start => Some(Event::Start),
@@ -318,15 +327,14 @@ impl Daemon {
         let is_enabling = request.command == Command::Enable;
         let mut failures = 0;
         for target in targets {
-            let (name, is_disabled) = match &target {
-                Target::Service(slot) => (
-                    self.supervisor.get(*slot).map_or(String::new(), |it| it.name.to_string()),
-                    false,
-                ),
-                Target::Refused(name) => (name.clone(), false),
-                Target::Disabled(name) => (name.clone(), true),
+            let name = match target {
+                Target::Service(slot) => {
+                    self.supervisor.get(slot).map_or(String::new(), |it| it.name.to_string())
+                }
+                Target::Refused(name) | Target::Disabled(name) => name,
             };
             let (here, aside) = (path.join(&name), path.join(format!("{name}.disabled")));
+            let is_disabled = fs::symlink_metadata(&here).is_err();
             let (from, to) = if is_enabling { (&aside, &here) } else { (&here, &aside) };
             let done = if is_enabling != is_disabled {
                 Ok("already")
@@ -365,6 +373,17 @@ impl Daemon {
         }
         client.out.append(&mut told);
         self.finish(client);
+    }
+}
+
+/// So many mistyped names are worth a hint.
+const HINTS_MAX: u32 = 8;
+
+fn is_meant(wanted: &str, name: &str, tags: &[String]) -> bool {
+    match wanted.strip_prefix('@') {
+        Some(tag) => tags.iter().any(|it| it == tag),
+        None if pattern::is_pattern(wanted) => pattern::matches(wanted, name),
+        None => wanted == name,
     }
 }
 

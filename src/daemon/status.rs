@@ -9,6 +9,7 @@ use crate::config::keys::KEYS;
 use crate::config::{Signal, Spec};
 use crate::protocol::{self, put, put_number};
 use crate::supervise::{Death, Exit, Moment, Pid, Service, Slot, State, Strike};
+use crate::sys;
 
 impl Daemon {
     /// Writes the block of whatever a name stood for, and its deaths for `why`.
@@ -39,7 +40,7 @@ impl Daemon {
                 }
                 protocol::end(out);
                 if is_why {
-                    self.put_deaths(out, service, &spec);
+                    self.put_deaths(out, service, is_trusted.then_some(&spec));
                 }
             }
         }
@@ -84,7 +85,7 @@ impl Daemon {
         }
         if let Some(death) = service.last() {
             put_death(out, "last-", &death, now);
-            put_fault(out, "last-", &death, &spec);
+            put_fault(out, "last-", &death, is_trusted.then_some(&spec));
         }
         for tag in &spec.tags {
             put(out, "tag", tag);
@@ -105,7 +106,7 @@ impl Daemon {
         }
     }
 
-    fn put_deaths(&self, out: &mut Vec<u8>, service: &Service, spec: &Spec) {
+    fn put_deaths(&self, out: &mut Vec<u8>, service: &Service, spec: Option<&Spec>) {
         let first = service.first_of_row();
         let recent: Vec<_> = service.deaths().copied().collect();
         let old = first.filter(|first| !recent.contains(first));
@@ -201,8 +202,11 @@ pub(super) fn put_death(out: &mut Vec<u8>, prefix: &str, death: &Death, now: Mom
     }
 }
 
-fn put_fault(out: &mut Vec<u8>, prefix: &str, death: &Death, spec: &Spec) {
+/// Why a program never ran; without a spec, without what only its file tells.
+fn put_fault(out: &mut Vec<u8>, prefix: &str, death: &Death, spec: Option<&Spec>) {
     if let Some(fault) = death.fault {
-        put(out, &format!("{prefix}fault"), &spawn::explain(fault, spec).0);
+        let why = spec.map(|spec| spawn::explain(fault, spec).0);
+        let why = why.unwrap_or_else(|| format!("Can't start: {}", sys::describe(fault.errno)));
+        put(out, &format!("{prefix}fault"), &why);
     }
 }

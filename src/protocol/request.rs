@@ -11,6 +11,9 @@ use crate::config::{Signal, values::hint};
 /// Of the protocol; a request begins with `going=1`.
 pub const VERSION: &str = "1";
 
+/// Whoever means more services than this has a pattern or a tag for them.
+pub const NAMES_MAX: usize = 1024;
+
 /// What can be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
@@ -237,6 +240,10 @@ impl Request {
             );
         }
         match key {
+            "name" if self.names.len() >= NAMES_MAX => {
+                let message = format!("more than {NAMES_MAX} names in one request");
+                return refuse(Code::Invalid, message);
+            }
             "name" => self.names.push(value.to_owned()),
             "signal" => self.signal = Some(signal(value)?),
             "dry-run" => self.dry_run = is_yes(key, value)?,

@@ -128,14 +128,6 @@ impl Place {
         self.read(name)
     }
 
-    /// A copy of the program which every user may run.
-    pub fn copied_program(&self) -> String {
-        let path = self.path("going");
-        fs::copy(program(), &path).unwrap();
-        fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
-        path
-    }
-
     pub fn start(&self, args: &[&str]) -> Going {
         self.start_under(&[], args)
     }
@@ -150,6 +142,10 @@ impl Place {
     /// Starts these words, with a run directory of its own; what they say on
     /// stderr is the report.
     pub fn start_words(&self, words: &[&str]) -> Going {
+        self.start_with(words, Stdio::null())
+    }
+
+    pub fn start_with(&self, words: &[&str], stdin: Stdio) -> Going {
         let run = self.path("run");
         // Our directory is root's: another user's going does without one.
         let is_other = words.contains(&"setpriv") || words.contains(&"script");
@@ -159,7 +155,7 @@ impl Place {
         let mut child = Command::new(first)
             .args(rest)
             .env("GOING_TEST", &self.marker)
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(File::create(self.dir.join("stdout")).unwrap())
             .stderr(Stdio::piped())
             .spawn()

@@ -97,9 +97,8 @@ pub fn imports(source: &Source) -> Vec<String> {
         complain(0, format!("the layer {layer} has no place in tests/house/rules.rs"));
     }
     for (at, path) in paths(&tokens(&code)) {
-        if let Some(target) = target(source, layer, &path)
-            && !may_import(layer, target)
-        {
+        let target = target(source, layer, &path);
+        if let Some(target) = target.filter(|target| !may_import(layer, target)) {
             complain(at, format!("{layer} may not import {target}"));
         }
         let is_impure = IMPURE_CRATES.contains(&path[0])

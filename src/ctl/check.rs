@@ -1,0 +1,97 @@
+//! `goingctl check`: service files looked at without any going at work. Single
+//! files are read by the same parser; a directory is looked at by `going --check`,
+//! which also sees what its files name.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use clap::ArgMatches;
+
+use super::{Ending, Session, Trouble, complain, directory, options, plan, print};
+use crate::config::names::{self, Name};
+use crate::config::{Complaint, Spec, grammar, parse};
+use crate::sys;
+
+/// Performs it.
+pub fn check(session: &Session, matches: &ArgMatches) -> Result<Ending, Trouble> {
+    let files: Vec<PathBuf> =
+        matches.get_many::<PathBuf>("file").into_iter().flatten().cloned().collect();
+    if files.is_empty() {
+        return match options::value::<PathBuf>(matches, "dir") {
+            Some(directory) => check_directory(&directory),
+            None => check_directory(&directory::find(session)?),
+        };
+    }
+    // A directory as a file is what a slip of the finger makes of -d.
+    if let [only] = files.as_slice() {
+        if only.is_dir() {
+            return check_directory(only);
+        }
+    }
+    let mut ending = Ending::Done;
+    for file in &files {
+        ending = ending.max(check_file(file)?);
+    }
+    Ok(ending)
+}
+
+/// Has `going --check` look at a directory.
+#[expect(clippy::disallowed_methods, reason = "it starts going, which is no service")]
+fn check_directory(directory: &Path) -> Result<Ending, Trouble> {
+    let mut command = Command::new(program());
+    let status = command.arg("--check").arg("-d").arg(directory).status();
+    let status = status.map_err(|error| {
+        Trouble::Failed(format!("can't run going --check: {}", sys::explain(&error)))
+    })?;
+    Ok(if status.success() { Ending::Done } else { Ending::Failed })
+}
+
+/// The going that was installed along with us, or else the one in the PATH.
+fn program() -> PathBuf {
+    let beside = std::env::current_exe().ok().and_then(|it| Some(it.parent()?.join("going")));
+    beside.filter(|it| it.is_file()).unwrap_or_else(|| PathBuf::from("going"))
+}
+
+/// Looks at one file, and tells what it leads to.
+fn check_file(file: &Path) -> Result<Ending, Trouble> {
+    let shown = grammar::visible(&file.to_string_lossy());
+    let text = match fs::read(file) {
+        Ok(text) => text,
+        Err(error) => {
+            complain(&format!("can't read {shown}: {}", sys::explain(&error)));
+            return Ok(Ending::Failed);
+        }
+    };
+    let mut complaints = judge_name(file);
+    let spec = parse(&text, &Spec::default()).map_err(|wrong| complaints.extend(wrong));
+    if let (Ok(spec), []) = (&spec, complaints.as_slice()) {
+        let tries: String = plan::tell(spec).lines().map(|line| format!("  {line}\n")).collect();
+        print(&format!("{shown}: good\n{tries}"))?;
+        return Ok(Ending::Done);
+    }
+    print(&locate(&shown, &complaints))?;
+    Ok(Ending::Failed)
+}
+
+/// What is wrong with the name of a file, were it a service's.
+fn judge_name(file: &Path) -> Vec<Complaint> {
+    use std::os::unix::ffi::OsStrExt;
+    let name = file.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
+    let message = match names::judge(name) {
+        // People check drafts as well, whatever their names are.
+        Name::Service | Name::Skip => return Vec::new(),
+        Name::TooLong => format!("its name is too long for a service (max: {})", names::NAME_MAX),
+        Name::Refused(why) => why,
+    };
+    vec![Complaint { line: 0, message }]
+}
+
+/// Complaints as people and editors like them: `FILE:LINE: message`.
+pub fn locate(file: &str, complaints: &[Complaint]) -> String {
+    let lines = complaints.iter().map(|Complaint { line, message }| match line {
+        0 => format!("{file}: {message}\n"),
+        _ => format!("{file}:{line}: {message}\n"),
+    });
+    lines.collect()
+}

@@ -1,0 +1,107 @@
+//! `goingctl keys`: the table of keys, for people. Nothing is told here that is
+//! not in that table.
+
+use clap::ArgMatches;
+
+use super::screen::{Paint, Style};
+use super::{Ending, Session, Trouble, json, options, print};
+use crate::config::grammar::show;
+use crate::config::keys::{Effect, KEYS, Key, find, names, nearest};
+use crate::config::values::hint;
+
+/// Performs it.
+pub fn keys(session: &Session, matches: &ArgMatches) -> Result<Ending, Trouble> {
+    let Some(name) = options::value::<String>(matches, "key") else {
+        print(&match (options::has(matches, "sample"), session.is_json) {
+            (true, _) => sample(),
+            (false, true) => json::keys(KEYS.iter()),
+            (false, false) => table(session.style),
+        })?;
+        return Ok(Ending::Done);
+    };
+    // As one copies it from a file.
+    let name = name.strip_suffix('=').unwrap_or(&name);
+    let Some(key) = find(name) else {
+        let text = hint(format!("no key {}", show(name)), nearest(name, names()));
+        return Err(Trouble::Failed(text));
+    };
+    let one = std::slice::from_ref(key).iter();
+    print(&if session.is_json { json::keys(one) } else { entry(key, session.style) })?;
+    Ok(Ending::Done)
+}
+
+/// All keys, a line each.
+fn table(style: Style) -> String {
+    let line =
+        |name: &str, default: &str, values: &str| format!("{name:<14}{default:<16}{values}\n");
+    let mut text = style.paint(Paint::Faint, line("KEY", "DEFAULT", "VALUE").trim_end());
+    text.push('\n');
+    for key in &KEYS {
+        let repeats = if key.repeats { "  (may be repeated)" } else { "" };
+        text.push_str(&line(key.name, key.default, &format!("{}{repeats}", key.values)));
+    }
+    text
+}
+
+/// All about one key.
+fn entry(key: &Key, style: Style) -> String {
+    let mut text = format!("{}={}\n", style.paint(Paint::Strong, key.name), key.values);
+    text.push_str(&format!("  {}\n", key.help));
+    if key.repeats {
+        text.push_str("  It may be repeated.\n");
+    }
+    if !key.default.is_empty() {
+        text.push_str(&format!("  Default: {}\n", key.default));
+    }
+    text.push_str(match key.effect {
+        Effect::Now => "  A change applies at once.\n",
+        Effect::Restart => "  A change restarts the service.\n",
+    });
+    text
+}
+
+/// A service file that has every key in it.
+fn sample() -> String {
+    let mut text = String::from("# A service file with every key; all but cmd may be left out.\n");
+    for key in &KEYS {
+        text.push_str(&format!("\n# {}\n", key.help));
+        if key.default != key.values {
+            text.push_str(&format!("# {}={}\n", key.name, key.values));
+        }
+        match (key.name, key.default) {
+            ("cmd", _) => text.push_str("cmd=sleep 1000000\n"),
+            (_, "") => {}
+            (name, default) => text.push_str(&format!("#{name}={default}\n")),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Spec, parse};
+
+    #[test]
+    fn sample_says_what_a_file_says_that_says_nothing() {
+        let bare = parse(b"cmd=sleep 1000000", &Spec::default());
+        assert_eq!(parse(sample().as_bytes(), &Spec::default()), bare);
+        // With its marks taken off, the defaults are as the table has them.
+        let sample = sample();
+        let lines = sample.lines().map(|line| {
+            let is_default = line.starts_with('#') && !line.starts_with("# ");
+            format!("{}\n", if is_default { line.trim_start_matches('#') } else { line })
+        });
+        assert_eq!(parse(lines.collect::<String>().as_bytes(), &Spec::default()), bare);
+    }
+
+    #[test]
+    fn every_key_is_in_the_table() {
+        let plain = Style { has_color: false, is_terminal: false, has_progress: false };
+        for key in &KEYS {
+            assert!(table(plain).contains(&format!("\n{} ", key.name)), "{}", key.name);
+            assert!(entry(key, plain).contains(key.help), "{}", key.name);
+            assert!(sample().contains(&format!("{}=", key.name)), "{}", key.name);
+        }
+    }
+}

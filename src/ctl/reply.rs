@@ -1,0 +1,222 @@
+//! What going answers, as values. A key that is missing or odd makes a value
+//! that is missing, never an error: an older or newer going must still be
+//! readable.
+
+use std::time::Duration;
+
+use crate::protocol::{Message, State};
+
+/// How a run ended, or why it never began.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// With this status.
+    Exit(u64),
+    /// By this signal.
+    Signal {
+        /// Without SIG.
+        name: String,
+        /// Whether a core was dumped.
+        core: bool,
+    },
+    /// It could not be run.
+    Fault(String),
+}
+
+/// A death.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Death {
+    /// How.
+    pub end: End,
+    /// How long the run was.
+    pub ran: Duration,
+    /// How long ago it ended.
+    pub ago: Duration,
+    /// Whether somebody had asked for it.
+    pub ordered: bool,
+    /// How it counted, if it did: `short`, `burst`, `fault` or `work`.
+    pub strike: Option<String>,
+    /// Whether the present row of strikes began with it.
+    pub is_first: bool,
+}
+
+/// How a service is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// Its name.
+    pub name: String,
+    /// One line for people.
+    pub description: Option<String>,
+    /// Whether it is wanted up.
+    pub is_wanted: bool,
+    /// As it was said.
+    pub state: String,
+    /// The main process.
+    pub pid: Option<u64>,
+    /// Since fork.
+    pub uptime: Option<Duration>,
+    /// Since the state began.
+    pub since: Option<Duration>,
+    /// How often its program was run.
+    pub starts: u64,
+    /// Strikes in a row.
+    pub strikes: u64,
+    /// What happens by itself, and in how long.
+    pub next: Option<(String, Duration)>,
+    /// The signal that was sent last, without SIG.
+    pub signal: Option<String>,
+    /// How the last run ended.
+    pub last: Option<Death>,
+    /// What is wrong with its file.
+    pub complaints: Vec<String>,
+    /// Its file was never good.
+    pub is_refused: bool,
+    /// Where its file is.
+    pub file: Option<String>,
+    /// Its command.
+    pub cmd: Option<String>,
+    /// `key=value` of the keys that matter.
+    pub policy: Vec<String>,
+}
+
+fn millis(message: &Message, key: &str) -> Option<Duration> {
+    message.number(key).map(Duration::from_millis)
+}
+
+fn is_yes(message: &Message, key: &str) -> bool {
+    message.get(key) == Some("yes")
+}
+
+fn text(message: &Message, key: &str) -> Option<String> {
+    message.get(key).map(str::to_owned)
+}
+
+fn texts(message: &Message, key: &str) -> Vec<String> {
+    message.all(key).map(str::to_owned).collect()
+}
+
+impl Death {
+    /// Reads the keys of a death, all of which begin with `prefix`.
+    pub fn read(message: &Message, prefix: &str) -> Option<Death> {
+        let key = |name: &str| format!("{prefix}{name}");
+        // A child that could not become its program has ended somehow as well,
+        // but that is not what is to be told.
+        let end = if let Some(why) = message.get(&key("fault")) {
+            End::Fault(why.to_owned())
+        } else if message.get(&key("strike")) == Some("fault") {
+            // Events do not tell more about it.
+            End::Fault("could not be run".to_owned())
+        } else if let Some(status) = message.number(&key("exit")) {
+            End::Exit(status)
+        } else {
+            let name = text(message, &key("signal"))?;
+            End::Signal { name, core: is_yes(message, &key("core")) }
+        };
+        Some(Death {
+            end,
+            ran: millis(message, &key("ran-ms")).unwrap_or_default(),
+            ago: millis(message, &key("ago-ms")).unwrap_or_default(),
+            ordered: is_yes(message, &key("ordered")),
+            strike: text(message, &key("strike")),
+            is_first: is_yes(message, &key("first")),
+        })
+    }
+}
+
+impl Status {
+    /// Reads a block of `status` or `why`; nothing if it is something else.
+    pub fn read(message: &Message) -> Option<Status> {
+        let next = text(message, "next").zip(millis(message, "next-ms"));
+        Some(Status {
+            name: text(message, "service")?,
+            description: text(message, "description"),
+            is_wanted: message.get("want") == Some("up"),
+            state: text(message, "state")?,
+            pid: message.number("pid"),
+            uptime: millis(message, "uptime-ms"),
+            since: millis(message, "since-ms"),
+            starts: message.number("starts").unwrap_or(0),
+            strikes: message.number("strikes").unwrap_or(0),
+            next,
+            signal: text(message, "signal"),
+            last: Death::read(message, "last-"),
+            complaints: texts(message, "complaint"),
+            is_refused: is_yes(message, "refused"),
+            file: text(message, "file"),
+            cmd: text(message, "cmd"),
+            policy: texts(message, "policy"),
+        })
+    }
+
+    /// Whether it is in this state.
+    pub fn is(&self, state: State) -> bool {
+        self.state == state.word()
+    }
+
+    /// The value of a key that matters, if going told it.
+    pub fn key(&self, name: &str) -> Option<&str> {
+        self.policy.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
+    }
+}
+
+/// A service that does not exist.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stranger {
+    /// As it was asked for.
+    pub name: String,
+    /// What was meant, perhaps.
+    pub nearest: Option<String>,
+}
+
+impl Stranger {
+    /// Reads a block about a name that nothing has.
+    pub fn read(message: &Message) -> Option<Stranger> {
+        if message.get("code") != Some("unknown-service") {
+            return None;
+        }
+        Some(Stranger { name: text(message, "name")?, nearest: text(message, "nearest") })
+    }
+
+    /// What is to be said of it.
+    pub fn sentence(&self) -> String {
+        let name = &self.name;
+        let what = match (name.strip_prefix('@'), crate::protocol::pattern::is_pattern(name)) {
+            (Some(tag), _) => format!("no service has the tag `{tag}`"),
+            (None, true) => format!("no service matches `{name}`"),
+            (None, false) => format!("no service `{name}`"),
+        };
+        match &self.nearest {
+            Some(nearest) => format!("{what}; did you mean `{nearest}`?"),
+            None => what,
+        }
+    }
+}
+
+/// What became of an order to one service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// The service.
+    pub name: String,
+    /// `done`, `already`, `denied` or `failed`.
+    pub outcome: String,
+    /// Why, if it was not done.
+    pub message: Option<String>,
+    /// How it is now.
+    pub state: String,
+}
+
+impl Outcome {
+    /// Reads a block that answers an order.
+    pub fn read(message: &Message) -> Option<Outcome> {
+        Some(Outcome {
+            name: text(message, "service")?,
+            outcome: text(message, "outcome")?,
+            message: text(message, "message"),
+            state: text(message, "state").unwrap_or_default(),
+        })
+    }
+
+    /// Whether it is so now.
+    pub fn is_good(&self) -> bool {
+        self.outcome == "done" || self.outcome == "already"
+    }
+}

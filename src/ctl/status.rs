@@ -1,0 +1,174 @@
+//! `goingctl status`: a line for each service, and below them what is wrong with
+//! their files.
+
+use std::time::Duration;
+
+use clap::ArgMatches;
+
+use super::reply::Status;
+use super::screen::{Paint, Screen, Style, Wake};
+use super::usage::{self, Usage};
+use super::{Ending, Session, Trouble, client, json, judge, options, print, request, say};
+use crate::protocol::{Command, Request, State};
+
+/// How often a screen is drawn anew: countdowns are in seconds.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Performs it.
+pub fn status(session: &Session, matches: &ArgMatches) -> Result<Ending, Trouble> {
+    let request = request(Command::Status, matches);
+    if options::has(matches, "watch") {
+        if session.is_json {
+            return Err(Trouble::Usage("what is watched is not in JSON".to_owned()));
+        }
+        return watch(session, &request);
+    }
+    let reply = session.ask(&request)?;
+    let services: Vec<Status> = reply.blocks.iter().filter_map(Status::read).collect();
+    let rows = measured(services);
+    if session.is_json {
+        print(&json::status(&reply, &rows))?;
+    } else if !rows.is_empty() {
+        print(&render(&rows, session.style))?;
+    } else if request.names.is_empty() {
+        print("no services\n")?;
+    }
+    let ending = judge(&reply);
+    let is_down = rows.iter().any(|(service, _)| service.pid.is_none());
+    if ending == Ending::Done && !request.names.is_empty() && is_down {
+        return Ok(Ending::NotRunning);
+    }
+    Ok(ending)
+}
+
+/// A service and what its main process uses.
+pub type Row = (Status, Option<Usage>);
+
+/// Adds what going does not know.
+pub fn measured(services: Vec<Status>) -> Vec<Row> {
+    let measure = |service: Status| {
+        let usage = service.pid.and_then(usage::of);
+        (service, usage)
+    };
+    services.into_iter().map(measure).collect()
+}
+
+fn watch(session: &Session, request: &Request) -> Result<Ending, Trouble> {
+    let place = session.place()?;
+    // Before the screen is taken: an error is to be seen.
+    let mut reply = client::ask(&place, request)?;
+    let screen = Screen::new("status --watch")?;
+    loop {
+        let services: Vec<Status> = reply.blocks.iter().filter_map(Status::read).collect();
+        let mut text = headline(&services, session.style);
+        text.push_str(&render(&measured(services), session.style));
+        for stranger in reply.strangers() {
+            text.push_str(&format!("\n{}\n", stranger.sentence()));
+        }
+        match screen.show(&text, EVERY)? {
+            Wake::End | Wake::Key(b'q') => return Ok(Ending::Done),
+            Wake::Time | Wake::Resized | Wake::Key(_) => {}
+        }
+        reply = client::ask(&place, request)?;
+    }
+}
+
+/// How many there are of each kind.
+pub fn headline(services: &[Status], style: Style) -> String {
+    let mut parts = Vec::new();
+    for state in State::ALL {
+        let count = services.iter().filter(|service| service.is(state)).count();
+        if count > 0 {
+            parts.push(style.paint(paint(state.word()), &format!("{count} {}", state.word())));
+        }
+    }
+    let count = say::count(u64::try_from(services.len()).unwrap_or(0), "service");
+    format!("{count}: {}\n\n", parts.join(", "))
+}
+
+/// The color of a state.
+pub fn paint(state: &str) -> Paint {
+    match State::read(state) {
+        Some(State::Up | State::Done) => Paint::Good,
+        Some(State::Waiting | State::Starting | State::Stopping | State::Clearing) => Paint::Busy,
+        Some(State::Quarantined | State::Failed) => Paint::Bad,
+        Some(State::Down | State::Disabled) | None => Paint::Faint,
+    }
+}
+
+const TITLES: [&str; 9] =
+    ["NAME", "STATE", "PID", "UPTIME", "RESTARTS", "MEMORY", "CPU", "NEXT", "LAST END"];
+
+/// Where the state stands, which has a color, and where the next event does,
+/// which is left out if none has one.
+const STATE: usize = 1;
+const NEXT: usize = 7;
+
+/// Shows services as a table.
+pub fn render(rows: &[Row], style: Style) -> String {
+    let has_next = rows.iter().any(|(service, _)| service.next.is_some());
+    let mut lines = vec![TITLES.map(str::to_owned)];
+    lines.extend(rows.iter().map(|(service, usage)| cells(service, *usage)));
+    let kept = |column: &usize| *column != NEXT || has_next;
+    let widths: Vec<usize> = (0..TITLES.len())
+        .map(|column| lines.iter().filter_map(|line| line.get(column)).map(|it| it.len()).max())
+        .map(Option::unwrap_or_default)
+        .collect();
+    let mut text = String::new();
+    for (number, line) in lines.iter().enumerate() {
+        let mut shown = String::new();
+        for column in (0..TITLES.len()).filter(kept) {
+            let cell = line.get(column).map_or("", String::as_str);
+            let width = widths.get(column).copied().unwrap_or_default();
+            let room = " ".repeat((width + 2).saturating_sub(cell.len()));
+            let painted = match (number, column) {
+                (0, _) => style.paint(Paint::Faint, cell),
+                (_, STATE) => style.paint(paint(cell), cell),
+                _ => cell.to_owned(),
+            };
+            shown.push_str(&painted);
+            shown.push_str(&room);
+        }
+        text.push_str(shown.trim_end());
+        text.push('\n');
+    }
+    text.push_str(&complaints(rows, style));
+    text
+}
+
+fn cells(service: &Status, usage: Option<Usage>) -> [String; TITLES.len()] {
+    let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    let restarts = service.starts.saturating_sub(1);
+    let share = usage.zip(service.uptime).map(|(usage, up)| say::percent(usage.cpu, up));
+    [
+        service.name.clone(),
+        service.state.clone(),
+        or_none(service.pid.map(|pid| pid.to_string())),
+        or_none(service.uptime.map(say::span)),
+        restarts.to_string(),
+        or_none(usage.map(|usage| say::size(usage.memory))),
+        or_none(share),
+        or_none(service.next.as_ref().map(|(next, time)| self::next(next, *time))),
+        or_none(service.last.as_ref().map(say::death)),
+    ]
+}
+
+/// What comes next, and when: `start in 8.2s`.
+fn next(next: &str, time: Duration) -> String {
+    format!("{} in {}", next.replace('-', " "), say::span(time))
+}
+
+/// What is wrong with files, below the table.
+fn complaints(rows: &[Row], style: Style) -> String {
+    let mut text = String::new();
+    for (service, _) in rows {
+        for complaint in &service.complaints {
+            text.push_str(&format!("{}\n", style.paint(Paint::Bad, complaint)));
+        }
+        if !service.complaints.is_empty() {
+            let kept = if service.is_refused { "is not started" } else { "is kept as it was" };
+            text.push_str(&format!("  {} {kept} until this is put right\n", service.name));
+        }
+    }
+    if text.is_empty() { text } else { format!("\n{text}") }
+}

@@ -1,0 +1,218 @@
+//! `goingctl why`: the story of a service in sentences: what it is, what is
+//! wanted, what is so, how it came to be so, and what to do next.
+
+use clap::ArgMatches;
+
+use super::reply::{Death, End, Status};
+use super::say::{count, ended, span};
+use super::screen::{Paint, Style};
+use super::status::{Row, measured, paint};
+use super::{Ending, Session, Trouble, json, judge, print, request};
+use crate::protocol::{Command, Message, State};
+
+/// Performs it.
+pub fn why(session: &Session, matches: &ArgMatches) -> Result<Ending, Trouble> {
+    let reply = session.ask(&request(Command::Why, matches))?;
+    let rows = measured(reply.blocks.iter().filter_map(Status::read).collect());
+    print(&if session.is_json {
+        json::why(&reply, &rows)
+    } else {
+        let stories = rows.iter().map(|row| story(row, &deaths(&reply.blocks, &row.0.name)));
+        let stories: Vec<String> = stories.map(|it| it.render(session.style)).collect();
+        stories.join("\n")
+    })?;
+    Ok(judge(&reply))
+}
+
+/// The deaths that are told of a service, the latest first.
+pub fn deaths(blocks: &[Message], name: &str) -> Vec<Death> {
+    let of = |block: &&Message| block.get("death").is_some() && block.get("of") == Some(name);
+    blocks.iter().filter(of).filter_map(|block| Death::read(block, "")).collect()
+}
+
+/// What is told of a service.
+pub struct Story {
+    name: String,
+    state: String,
+    lines: Vec<String>,
+    next: Vec<String>,
+}
+
+/// Tells the story.
+pub fn story(row: &Row, deaths: &[Death]) -> Story {
+    let (service, usage) = row;
+    let mut lines = Vec::new();
+    if let Some(description) = &service.description {
+        lines.push(description.clone());
+    }
+    if let Some(cmd) = &service.cmd {
+        lines.push(format!("It runs: {cmd}"));
+    }
+    if let Some(file) = &service.file {
+        lines.push(format!("Its file is {file}."));
+    }
+    lines.push(is_so(service));
+    if let Some(usage) = usage {
+        let (memory, cpu) = (super::say::size(usage.memory), span(usage.cpu));
+        lines.push(format!("Its main process has {memory} of memory and has used {cpu} of CPU."));
+    }
+    match service.starts {
+        0 => lines.push("Its program has never run since going was started.".to_owned()),
+        starts => lines.push(format!("Its program was run {}.", count(starts, "time"))),
+    }
+    lines.extend(ends(deaths));
+    if service.strikes > 0 {
+        lines.push(strikes(service));
+    }
+    for complaint in &service.complaints {
+        lines.push(format!("Wrong with its file: {complaint}"));
+    }
+    Story {
+        name: service.name.clone(),
+        state: service.state.clone(),
+        lines,
+        next: advice(service, deaths),
+    }
+}
+
+/// What is wanted and what is so.
+fn is_so(service: &Status) -> String {
+    let since = service.since.map(|it| format!(" for {}", span(it))).unwrap_or_default();
+    let pid = service.pid.map_or("its process".to_owned(), |pid| format!("process {pid}"));
+    let next = |what: &str| match &service.next {
+        Some((_, time)) => format!("; {what} in {}", span(*time)),
+        None => String::new(),
+    };
+    let signal = service.signal.as_ref().map_or("a signal".to_owned(), |it| format!("SIG{it}"));
+    match State::read(&service.state) {
+        Some(State::Up) => {
+            let uptime = service.uptime.map(|it| format!(" for {}", span(it))).unwrap_or(since);
+            format!("It is wanted up, and it has been up{uptime}, as {pid}.")
+        }
+        Some(State::Starting) => {
+            format!(
+                "It is wanted up, and has been starting{since}, as {pid}{}.",
+                next("going gives up")
+            )
+        }
+        Some(State::Waiting) => {
+            format!("It is wanted up, and has been waiting for its turn{since}.")
+        }
+        Some(State::Stopping) => {
+            format!(
+                "It has been stopping{since}: {pid} got {signal}{}.",
+                next("the next signal comes")
+            )
+        }
+        Some(State::Clearing) => format!(
+            "Its main process is dead, but what it left behind is not: that got {signal}{}.",
+            next("the next signal comes")
+        ),
+        Some(State::Quarantined) => {
+            format!(
+                "It is wanted up, but has been in quarantine{since}{}.",
+                next("the next try is")
+            )
+        }
+        Some(State::Done) => format!("It ended as it should{}.", ago(since)),
+        Some(State::Failed) if service.is_refused => {
+            "It has never been started: its file cannot be used.".to_owned()
+        }
+        Some(State::Failed) => format!("It is wanted up, but was given up{}.", ago(since)),
+        Some(State::Disabled) => "It is disabled: it stays down, also after a boot.".to_owned(),
+        Some(State::Down) if service.is_wanted => {
+            format!("It is wanted up, but has been down{since}.")
+        }
+        Some(State::Down) => format!("It is wanted down, and has been down{since}."),
+        None => format!("It has been {}{since}.", service.state),
+    }
+}
+
+/// ` for 5m` of something that is over is ` 5m ago`.
+fn ago(since: String) -> String {
+    since.strip_prefix(" for ").map(|time| format!(" {time} ago")).unwrap_or_default()
+}
+
+/// How it died, a line each; those that are all alike only once.
+fn ends(deaths: &[Death]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (number, death) in deaths.iter().enumerate() {
+        let when = match number {
+            0 => "Last end",
+            _ if death.is_first => "First of the row",
+            _ => "Before that",
+        };
+        let how = match (&death.end, death.ordered) {
+            (End::Fault(why), _) => format!("it could not be run: {why}"),
+            (end, true) => format!("stopped by order after {}, {}", span(death.ran), ended(end)),
+            (end, false) => format!("{} after {}", ended(end), span(death.ran)),
+        };
+        let strike = match death.strike.as_deref() {
+            Some("short") => " (a strike: too short)",
+            Some("burst") => " (a strike: too many deaths)",
+            Some("fault") => " (a strike)",
+            Some("work") => " (a strike: its work is not done)",
+            Some(_) => " (a strike)",
+            None => "",
+        };
+        lines.push(format!("{when}, {} ago: {how}{strike}.", span(death.ago)));
+    }
+    lines
+}
+
+fn strikes(service: &Status) -> String {
+    let strikes = count(service.strikes, "strike");
+    if service.is(State::Failed) {
+        return format!("It had {strikes} in a row.");
+    }
+    let limit = service.key("strikes").filter(|limit| *limit != "0");
+    let limit = limit.map(|limit| format!(", and is given up at {limit}")).unwrap_or_default();
+    format!("It has {strikes} in a row{limit}.")
+}
+
+/// What to do next.
+fn advice(service: &Status, deaths: &[Death]) -> Vec<String> {
+    let name = &service.name;
+    let mut advice = Vec::new();
+    let file = service.file.as_deref().unwrap_or("its file");
+    if !service.complaints.is_empty() {
+        advice.push(format!("Put {file} right; going sees it as soon as it is saved."));
+    }
+    let is_fault = matches!(deaths.first(), Some(Death { end: End::Fault(_), ordered: false, .. }));
+    match State::read(&service.state) {
+        Some(State::Quarantined) if is_fault => {
+            advice.push(format!("Put right what is missing, then: goingctl retry {name}"));
+        }
+        Some(State::Quarantined) => {
+            advice.push("Look into its output for the reason.".to_owned());
+            advice.push(format!("Do not wait for the next try: goingctl retry {name}"));
+        }
+        Some(State::Failed) if !service.is_refused => {
+            advice.push(format!("Try again: goingctl start {name}, or change {file}."));
+        }
+        Some(State::Disabled) => advice.push(format!("Let it run: goingctl enable {name}")),
+        Some(State::Down) if !service.is_wanted => {
+            advice.push(format!("Let it run: goingctl start {name}"));
+        }
+        Some(State::Stopping) => {
+            advice.push(format!("Do not wait: goingctl signal KILL {name}"));
+        }
+        _ => {}
+    }
+    advice
+}
+
+impl Story {
+    /// As it is shown.
+    pub fn render(&self, style: Style) -> String {
+        let name = style.paint(Paint::Strong, &self.name);
+        let mut text = format!("{name}: {}\n", style.paint(paint(&self.state), &self.state));
+        for line in &self.lines {
+            text.push_str(&format!("  {line}\n"));
+        }
+        for line in &self.next {
+            text.push_str(&format!("  {} {line}\n", style.paint(Paint::Strong, "=>")));
+        }
+        text
+    }
+}
