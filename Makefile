@@ -76,7 +76,10 @@ test: static
 	@./tests/need cargo busybox unshare
 	@./tests/run $(BUILT)/going $(FUZZ)
 
-bench: bench-memory
+bench: bench-memory bench-status
+
+bench-status: static
+	@./tests/bench/status $(BUILT)/going
 
 bench-memory: static
 	@./tests/bench/memory $(BUILT)/going
@@ -121,4 +124,4 @@ clean:
 	rm -rf dist tests/fuzz/target
 	$(CARGO) clean
 
-.PHONY: all static run check test bench bench-memory install uninstall dist clean
+.PHONY: all static run check test bench bench-memory bench-status install uninstall dist clean

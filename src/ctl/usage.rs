@@ -32,11 +32,12 @@ pub fn of(pid: u64) -> Option<Usage> {
 fn read(stat: &str, ticks: u64, page: u64) -> Option<Usage> {
     // The name in parentheses may have anything in it, blanks and parentheses
     // too. What follows it begins with field 3.
-    let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
-    let field = |number: usize| fields.get(number - 3)?.trim().parse::<u64>().ok();
-    let cpu = field(14)?.checked_add(field(15)?)?;
+    let mut fields = stat.rsplit_once(") ")?.1.split_ascii_whitespace();
+    let mut after = |skipped: usize| fields.nth(skipped)?.parse::<u64>().ok();
+    let (user, system, pages) = (after(14 - 3)?, after(0)?, after(24 - 16)?);
+    let cpu = user.saturating_add(system);
     Some(Usage {
-        memory: field(24)?.saturating_mul(page),
+        memory: pages.saturating_mul(page),
         cpu: Duration::from_millis(cpu.saturating_mul(1000).checked_div(ticks)?),
     })
 }

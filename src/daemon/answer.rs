@@ -84,8 +84,11 @@ impl Daemon {
             Command::Enable | Command::Disable => self.answer_file(client, &request),
             Command::Reload => self.answer_reload(client, request.dry_run),
             Command::Events => {
-                let now = if request.follow { self.events_ring.serial() } else { 0 };
-                let after = request.since.unwrap_or(now);
+                let serial = self.events_ring.serial();
+                let now = if request.follow { serial } else { 0 };
+                // A number from the future is one of a going before this one.
+                let since = request.since.map(|since| if since > serial { 0 } else { since });
+                let after = since.unwrap_or(now);
                 client.work = Work::Events { after, follow: request.follow };
             }
             Command::Myself => self.answer_self(client),

@@ -29,6 +29,10 @@ const PIECE: usize = 8 * 1024;
 /// So many requests and pieces of one client in one turn; then others have theirs.
 const SHARE: usize = 16;
 
+/// So many new clients in one turn, or whoever connects in a loop would keep the
+/// loop here for ever.
+const GUESTS: usize = 32;
+
 /// Out of descriptors, so long until we try to take a client again.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -97,7 +101,7 @@ impl Server {
 
     /// Takes everybody who is waiting at the door.
     fn accept(&mut self, now: Moment) {
-        loop {
+        for _ in 0..GUESTS {
             if self.count() >= self.clients_max && !self.evict() {
                 return self.pause(now);
             }
@@ -111,6 +115,9 @@ impl Server {
                 Err(_) => return self.pause(now),
             }
         }
+        // There may be more, and the poll tells of them once; but services have
+        // their turn first.
+        self.paused_until = Some(now);
     }
 
     fn pause(&mut self, now: Moment) {
@@ -146,11 +153,11 @@ impl Server {
     }
 
     /// Shows out whoever has been silent longest, so that nobody can keep root
-    /// away by keeping all places; root itself stays. Whether there was one.
+    /// away by keeping all places; root and our own user stay. Whether there was one.
     fn evict(&mut self) -> bool {
         let others = self.clients.iter().enumerate();
         let others = others.filter_map(|(place, it)| it.as_ref().map(|it| (place, it)));
-        let idlest = others.filter(|(_, it)| it.uid != 0).min_by_key(|(_, it)| it.last_heard);
+        let idlest = others.filter(|(_, it)| !it.may_all()).min_by_key(|(_, it)| it.last_heard);
         let Some((place, _)) = idlest else { return false };
         self.close(place);
         true
@@ -245,7 +252,6 @@ impl Daemon {
         // Taken out while it is served, for serving it may need all of us.
         let Some(mut client) = free.take_if(|client| is_due(client)) else { return };
         client.is_ready = true;
-        client.last_heard = self.now;
         let is_here = self.converse(&mut client);
         let Some(server) = &mut self.server else { return };
         server.has_more |= is_here && client.is_ready;
@@ -275,10 +281,13 @@ impl Daemon {
             }
             match client.decoder.message() {
                 Ok(Some(_)) if client.work.is_endless() => return false,
-                Ok(Some(message)) => match Request::from_message(&message) {
-                    Ok(request) => self.answer(client, request),
-                    Err(refusal) => self.refuse_request(client, refusal.code, &refusal.message),
-                },
+                Ok(Some(message)) => {
+                    client.last_heard = self.now;
+                    match Request::from_message(&message) {
+                        Ok(request) => self.answer(client, request),
+                        Err(refusal) => self.refuse_request(client, refusal.code, &refusal.message),
+                    }
+                }
                 Ok(None) => {
                     if !client.read() {
                         return false;

@@ -1,5 +1,5 @@
 //! How things are with a service, as blocks of the protocol. What its file says is
-//! shown to those only who may command it: others may not be able to read it.
+//! shown to root and going's own user only: others may not be able to read it.
 
 use super::answer::Target;
 use super::events::millis;
