@@ -6,10 +6,15 @@ mod common;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::fd::AsRawFd;
 use std::process::Stdio;
 
 use client::{command, ctl, good, json, service, wait_ready, wait_state};
 use common::{Place, Signal, has_root, is_alive, send, stat, unseen, wait_until};
+
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, listen, socket,
+};
 
 const SLEEP: &str = "cmd=sleep 100000\n";
 const STUBBORN: &str = "trap '' TERM; while :; do sleep 1; done";
@@ -379,6 +384,29 @@ fn going_that_is_stopped_is_told_from_one_that_answers() {
     assert!(said.err.contains("did not answer") && said.err.contains("is it stopped?"), "{said:?}");
     assert_eq!(ctl(&place, &["status"]).code, 0);
     going.stop();
+}
+
+/// Even to be let in is not waited for for ever.
+#[test]
+fn queue_that_does_not_move_is_left() {
+    let place = Place::new();
+    place.make_dir("run");
+    let (kind, flags) = (SockType::Stream, SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC);
+    let new = || socket(AddressFamily::Unix, kind, flags, None).unwrap();
+    let address = UnixAddr::new(place.path("run/control").as_str()).unwrap();
+    let listener = new();
+    bind(listener.as_raw_fd(), &address).unwrap();
+    listen(&listener, Backlog::new(1).unwrap()).unwrap();
+    let mut waiting = Vec::new();
+    loop {
+        waiting.push(new());
+        if connect(waiting.last().unwrap().as_raw_fd(), &address).is_err() {
+            break;
+        }
+    }
+    let said = ctl(&place, &["ping"]);
+    assert_eq!(said.code, 4, "{said:?}");
+    assert!(said.err.contains("going does not answer on "), "{said:?}");
 }
 
 #[test]

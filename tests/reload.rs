@@ -152,7 +152,7 @@ fn files_that_cannot_be_trusted_are_refused_with_the_reason() {
     place.service("-dash", good);
     place.service("ümlaut", good);
     let mut refused = vec!["nul:1", "latin:2", "-dash", "ümlaut"];
-    let mut unread = vec!["large", "pipe", "loop"];
+    let mut unread = vec!["large", "pipe", "loop", "dangling"];
     if has_root() {
         place.service("writable", good);
         fs::set_permissions(path("writable"), Permissions::from_mode(0o646)).unwrap();
@@ -174,7 +174,6 @@ fn files_that_cannot_be_trusted_are_refused_with_the_reason() {
     }
     wait_running(&going, &["zz"]);
     going.stop();
-    assert_eq!(going.count("*dangling*"), 0);
 }
 
 /// A running service survives the refusal of its file, whatever the reason.

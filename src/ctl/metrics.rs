@@ -55,9 +55,16 @@ fn collect(place: &Place) -> Result<String, Trouble> {
 
 /// Writes the file, complete at every moment: a collector may come at any.
 fn write(file: &Path, text: &str) -> Result<(), Trouble> {
+    let shown = file.display();
     let failed = |error: io::Error| {
-        Trouble::Failed(format!("can't write {}: {}", file.display(), sys::explain(&error)))
+        Trouble::Failed(format!("can't write {shown}: {}", sys::explain(&error)))
     };
+    // Through links to where they lead. What is no file is not replaced by one:
+    // root's own /dev/null would be gone.
+    let file = &fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+    if fs::metadata(file).is_ok_and(|there| !there.is_file()) {
+        return Err(failed(io::Error::other("it is not a regular file")));
+    }
     let name = file.file_name().map(|name| name.to_string_lossy().into_owned());
     let name = name.ok_or_else(|| Trouble::Usage("--file needs the name of a file".to_owned()))?;
     // Collectors take what ends in .prom, which this does not.

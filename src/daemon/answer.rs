@@ -100,7 +100,10 @@ impl Daemon {
             }
             Command::Shutdown => {
                 self.finish(client);
-                self.close("A client");
+                // Who asks again waits impatiently, and did not ask for a massacre.
+                if !self.supervisor.is_closing() {
+                    self.close("A client");
+                }
             }
         }
     }
@@ -258,8 +261,10 @@ impl Daemon {
         let Some(service) = self.supervisor.get(slot) else { return ("failed", "it is gone") };
         let (state, is_wanted) = (service.state, service.want == Want::Up);
         let is_up = matches!(request.command, Command::Start | Command::Restart | Command::Retry);
-        if is_up && service.stay != Stay::Here {
-            return ("failed", "its file is gone, and it is on its way out");
+        match service.stay {
+            Stay::Gone if is_up => return ("failed", "its file is gone, and it is on its way out"),
+            Stay::Closing if is_up => return ("failed", "going is shutting down"),
+            Stay::Here | Stay::Gone | Stay::Closing => {}
         }
         let event = match request.command {
             Command::Start if is_wanted && (state.is_alive() || state == State::Waiting) => None,

@@ -141,6 +141,8 @@ impl Directory {
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 continue;
             }
+            // No service has a refused name, so it can be one that is safe to show.
+            let name = if refusal.is_some() { visible(&name) } else { name };
             list.push(Entry { name, refusal });
         }
         list.sort_by(|a, b| a.name.cmp(&b.name));
@@ -167,7 +169,11 @@ impl Directory {
         // Not to hang on a pipe, nor to take a terminal for our own.
         let flags = nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY;
         let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                // A link that leads nowhere is there; a file that just went is not.
+                let is_link = fs::symlink_metadata(path).is_ok();
+                return if is_link { Err(error) } else { Ok(None) };
+            }
             other => other?,
         };
         let stat = file.metadata()?;

@@ -203,7 +203,11 @@ pub fn explain(fault: Fault, spec: &Spec) -> (String, &'static str) {
         Step::Stderr => {
             (format!("Can't open {} for stderr: {why}", stream(&spec.stderr)), "stderr")
         }
-        Step::Groups => (format!("Can't set the groups: {why}"), "groups"),
+        Step::Groups => {
+            let keys = [("groups", spec.groups.is_some()), ("group", spec.group.is_some())];
+            let key = keys.into_iter().find(|&(_, is_set)| is_set).map_or("user", |(key, _)| key);
+            (format!("Can't set the groups: {why}"), key)
+        }
         Step::Group => (format!("Can't change to the group: {why}"), "group"),
         Step::User => (format!("Can't change to user {user}: {why}"), "user"),
         Step::Directory => {

@@ -264,7 +264,10 @@ fn a_shutdown_stops_everything() {
     client.ask(&["command=reload"]);
     client.ask(&["command=start", "name=*"]);
     client.ask(&["command=restart", "name=web"]);
+    // Who asks twice is impatient; who means to kill sends a second signal.
     client.order(&["command=shutdown"]);
+    assert_eq!(going.count("*killing*"), 0);
+    going.signal(Signal::SIGTERM);
     follower.wait_event("slow", "down");
     assert_eq!(going.wait_exit(), 0);
     assert_eq!(follower.block(), None);
