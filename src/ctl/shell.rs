@@ -54,10 +54,6 @@ pub fn plug_in(session: &Session, name: &str, matches: &ArgMatches) -> Result<En
 
 /// Reads commands and runs them, until there are no more.
 pub fn converse(session: &Session) -> Result<Ending, Trouble> {
-    // While a command runs, Ctrl-C is its business. A program that is run has
-    // no handlers, so it is not deaf.
-    let (_ears, ear) = UnixStream::pair().map_err(|error| Trouble::Failed(error.to_string()))?;
-    pipe::register(SIGINT, ear).map_err(|error| Trouble::Failed(error.to_string()))?;
     if io::stdin().is_terminal() && io::stdout().is_terminal() {
         return edit(session);
     }
@@ -75,6 +71,10 @@ pub fn converse(session: &Session) -> Result<Ending, Trouble> {
 /// Reads lines from somebody who types them.
 fn edit(session: &Session) -> Result<Ending, Trouble> {
     let failed = |error: ReadlineError| Trouble::Failed(format!("can't read: {error}"));
+    // While a command runs, Ctrl-C is its business. A program that is run has
+    // no handlers, so it is not deaf.
+    let (_ears, ear) = UnixStream::pair().map_err(|error| failed(error.into()))?;
+    pipe::register(SIGINT, ear).map_err(|error| failed(error.into()))?;
     let config = Config::builder()
         .completion_type(CompletionType::List)
         .auto_add_history(true)

@@ -1,7 +1,7 @@
 //! What can be ordered, by somebody who may: root.
 
 use crate::client::{Client, ask};
-use crate::common::{Place, is_alive, like, unseen, wait_until};
+use crate::common::{Place, Signal, is_alive, like, unseen, wait_until};
 
 /// The pairs of each block as one text.
 fn told(blocks: &[going::protocol::Message]) -> Vec<String> {
