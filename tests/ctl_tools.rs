@@ -10,6 +10,7 @@ mod common;
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::symlink;
 use std::process::Command;
 
 use client::{command, ctl, goingctl, good, json, wait_ready};
@@ -132,6 +133,30 @@ fn metrics_in_a_file_are_complete_at_every_moment() {
     assert!(left.into_iter().all(|name| !name.to_string_lossy().starts_with(".going.prom")));
     assert_eq!(ctl(&place, &["metrics"]).code, 4);
     assert_eq!(ctl(&place, &["metrics", "--every", "1s"]).code, 2, "where to?");
+}
+
+/// As root, `--file /dev/null` would leave a file there instead.
+#[test]
+fn metrics_follow_links_and_replace_nothing_but_files() {
+    let place = Place::new();
+    place.service("web", SLEEP);
+    let mut going = place.start(&[]);
+    going.wait_started("web");
+    let pipe = place.path("pipe");
+    assert!(common::run(&["mkfifo", &pipe]).status.success());
+    place.write("real.prom", "");
+    symlink("real.prom", place.dir.join("link.prom")).unwrap();
+    symlink("pipe", place.dir.join("link.pipe")).unwrap();
+    for name in ["pipe", "link.pipe"] {
+        let said = ctl(&place, &["metrics", "--file", &place.path(name)]);
+        assert_eq!(said.code, 1, "{name}: {said:?}");
+        assert!(said.err.contains("it is not a regular file"), "{said:?}");
+        assert!(!fs::metadata(&pipe).unwrap().is_file(), "{name} was replaced");
+    }
+    assert_eq!(ctl(&place, &["metrics", "--file", &place.path("link.prom")]).code, 0);
+    assert!(fs::symlink_metadata(place.dir.join("link.prom")).unwrap().is_symlink());
+    assert!(read_metrics(&place.read("real.prom")).is_ok());
+    going.stop();
 }
 
 /// R180.
