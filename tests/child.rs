@@ -276,7 +276,7 @@ fn streams_lead_where_the_file_says() {
     assert_eq!(files, [input, output.clone(), output.clone()]);
     assert_eq!(null, [dev_null(), dev_null(), dev_null()]);
     assert_eq!(ours, ["/dev/zero".to_owned(), stdout.clone(), report.clone()]);
-    assert_eq!(unset, [dev_null(), stdout, report]);
+    assert_eq!(unset, [dev_null(), stdout.clone(), stdout]);
     assert_eq!(apart, [dev_null(), dev_null(), output]);
     assert_eq!(place.read("output"), "before\ngot hello\nerror\n");
     going.stop();

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use going::config::keys::KEYS;
+use going::config::keys;
 use going::config::signals::read_signal;
 use going::config::{Complaint, Spec, parse};
 
@@ -91,7 +91,7 @@ fn values(name: &str, text: &[u8]) -> String {
 
 fn dump(spec: &Spec) -> String {
     let mut text = String::new();
-    for key in &KEYS {
+    for key in keys::all() {
         for value in (key.get)(spec).split('\n').filter(|value| !value.is_empty()) {
             text += &format!("{}={value}\n", key.name);
         }
@@ -174,7 +174,7 @@ fn every_key_has_a_complaint_and_an_accepted_value() {
         .values()
         .map(|text| String::from_utf8_lossy(text).into_owned())
         .collect();
-    for key in &KEYS {
+    for key in keys::all() {
         assert!(told.contains(&format!(": {}= ", key.name)), "no complaint about {}", key.name);
         assert!(accepted.contains(&format!("\n{}=", key.name)), "no value of {}", key.name);
     }

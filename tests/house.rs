@@ -22,7 +22,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use going::config::keys::{Effect, KEYS};
+use going::config::keys::{self, Effect};
 use rules::ManualKey;
 use source::Source;
 
@@ -118,18 +118,18 @@ fn flags_are_the_same_in_program_help_and_manual() {
 #[test]
 fn keys_are_the_same_in_program_and_manual() {
     let page = rules::keys_of_manual(&read("man/going.5"));
-    let keys = KEYS.iter().map(|key| ManualKey {
+    let told = keys::all().map(|key| ManualKey {
         name: key.name.to_owned(),
         default: key.default.to_owned(),
         is_restart: key.effect == Effect::Restart,
         repeats: key.repeats,
     });
     let mut wrong: Vec<String> =
-        keys.flat_map(|key| rules::key_against_manual(&key, &page)).collect();
-    let unknown = page.iter().filter(|found| KEYS.iter().all(|key| key.name != found.name));
+        told.flat_map(|key| rules::key_against_manual(&key, &page)).collect();
+    let unknown = page.iter().filter(|found| keys::all().all(|key| key.name != found.name));
     wrong.extend(unknown.map(|found| format!("man/going.5: {}= is no key", found.name)));
     let readme = read("README.md");
-    let untold = KEYS.iter().filter(|key| !readme.contains(&format!("`{}`", key.name)));
+    let untold = keys::all().filter(|key| !readme.contains(&format!("`{}`", key.name)));
     wrong.extend(untold.map(|key| format!("README.md: {}= is not in the table", key.name)));
     assert_clean(&wrong);
 }

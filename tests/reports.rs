@@ -405,7 +405,7 @@ fn a_service_that_fills_our_stderr_is_the_only_one_to_wait() {
     let nonblocking = nix::fcntl::OFlag::O_NONBLOCK.bits();
     let mut options = OpenOptions::new();
     let mut reader = options.read(true).write(true).custom_flags(nonblocking).open(&pipe).unwrap();
-    place.service("loud", "cmd=/bin/sh -c 'while :; do echo loud >&2; done'\n");
+    place.service("loud", "cmd=/bin/sh -c 'while :; do echo loud >&2; done'\nstderr=inherit\n");
     let mut going =
         place.start_under(&["/bin/sh", "-c", &format!("exec \"$@\" 2>>{pipe}"), "sh"], &[]);
     let is_full = || {

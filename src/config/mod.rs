@@ -3,7 +3,9 @@
 
 pub mod grammar;
 pub mod keys;
+pub mod logs;
 pub mod names;
+pub mod nearest;
 pub mod parse;
 pub mod signals;
 mod spec;
@@ -11,4 +13,7 @@ pub mod values;
 pub mod words;
 
 pub use parse::{Complaint, line_of, parse, set_default};
-pub use spec::{Burst, Kind, Policy, Restart, Signal, Spec, StopStep, Stream, Success, Whom};
+pub use spec::{
+    Burst, Full, Kind, Log, Policy, Rate, Restart, Signal, Spec, StopStep, Stream, Success,
+    Timestamps, Whom,
+};

@@ -2,7 +2,8 @@
 //! taken whole or not at all: half a spec would be a service nobody wrote.
 
 use super::grammar::{self, Line, show, trim};
-use super::keys::{find, names, nearest};
+use super::keys::{find, names};
+use super::nearest::nearest;
 use super::spec::Spec;
 use super::values::hint;
 use super::words::show_duration;
@@ -122,7 +123,7 @@ pub fn line_of(text: &[u8], key: &str) -> u32 {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::keys::KEYS;
+    use super::super::keys;
     use super::super::spec::Success;
     use super::*;
 
@@ -137,7 +138,7 @@ mod tests {
 
     fn dump(spec: &Spec) -> String {
         let mut text = String::new();
-        for key in &KEYS {
+        for key in keys::all() {
             for value in (key.get)(spec).split('\n').filter(|value| !value.is_empty()) {
                 text.push_str(&format!("{}={value}\n", key.name));
             }

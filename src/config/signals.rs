@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::keys::nearest;
+use super::nearest::nearest;
 use super::spec::Signal;
 
 /// In the order of their numbers, from 1.

@@ -29,6 +29,8 @@ pub struct Spec {
     pub stdout: Stream,
     /// Where its errors go.
     pub stderr: Stream,
+    /// How what is logged is kept.
+    pub log: Log,
     /// Groups of services it belongs to.
     pub tags: Vec<String>,
     /// Users, and groups with an `@`, that may command it.
@@ -48,6 +50,64 @@ pub enum Stream {
     File(String),
     /// Wherever stdout leads (stderr only).
     Stdout,
+    /// A log of its own, written by going-log.
+    Log,
+    /// The system's log, through going-log.
+    Syslog,
+    /// A pipe which going writes to (stdin only).
+    Pipe,
+}
+
+/// How the output of a service is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// In bytes; a log that large becomes a backup. 0 is no limit.
+    pub size: u64,
+    /// So many backups stay; 0 is all.
+    pub keep: u32,
+    /// Whether backups but the newest are compressed.
+    pub compress: bool,
+    /// What is before each line.
+    pub timestamps: Timestamps,
+    /// Whether escape sequences are left out.
+    pub strip_ansi: bool,
+    /// Lines beyond it are counted only.
+    pub rate: Option<Rate>,
+    /// What happens when nothing can be written.
+    pub full: Full,
+    /// Whether inherited output is made of whole lines with a name before each.
+    pub prefix: bool,
+    /// Whether each start empties the log.
+    pub truncate: bool,
+}
+
+/// The time before each line of a log (RFC 3339).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Timestamps {
+    /// In UTC.
+    Utc,
+    /// In local time, with its offset.
+    Local,
+    /// None.
+    No,
+}
+
+/// What happens to output when a log cannot be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Full {
+    /// It is counted, and the count is written when that is possible again.
+    Drop,
+    /// It stays in the pipe, and the service waits when that is full.
+    Block,
+}
+
+/// `lines` within `within`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// At least 1.
+    pub lines: u32,
+    /// Longer than nothing.
+    pub within: Duration,
 }
 
 /// The part of a spec by which the supervisor decides.
@@ -153,11 +213,30 @@ impl Default for Spec {
             umask: 0o022,
             env: Vec::new(),
             stdin: Stream::Null,
-            stdout: Stream::Inherit,
-            stderr: Stream::Inherit,
+            stdout: Stream::Log,
+            stderr: Stream::Stdout,
+            log: Log::default(),
             tags: Vec::new(),
             control: Vec::new(),
             description: String::new(),
+        }
+    }
+}
+
+impl Default for Log {
+    /// As in `keys/output.rs`: five files of a megabyte are enough to see what
+    /// happened, and too little to fill a small disk.
+    fn default() -> Log {
+        Log {
+            size: 1024 * 1024,
+            keep: 4,
+            compress: true,
+            timestamps: Timestamps::Utc,
+            strip_ansi: false,
+            rate: None,
+            full: Full::Drop,
+            prefix: false,
+            truncate: false,
         }
     }
 }

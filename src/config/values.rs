@@ -6,9 +6,9 @@
 use std::time::Duration;
 
 use super::grammar::{self, blank_separated, show};
-use super::keys::nearest;
+use super::nearest::nearest;
 use super::signals::{nearest_signal, read_signal};
-use super::spec::{Kind, Restart, Signal, StopStep, Stream, Success, Whom};
+use super::spec::{Kind, Restart, Signal, StopStep, Success, Whom};
 use super::words::{Must, read_count, read_duration, show_duration};
 
 /// The words of a choice and what they mean.
@@ -63,7 +63,8 @@ pub fn chosen<T: PartialEq>(meaning: &T, choices: &Choices<T>) -> String {
     choices.iter().find(|(_, known)| known == meaning).map_or("", |(word, _)| *word).into()
 }
 
-fn not_one_of(value: &str, words: impl Iterator<Item = &'static str> + Clone) -> String {
+/// What is said of a word which is none of those there are.
+pub fn not_one_of(value: &str, words: impl Iterator<Item = &'static str> + Clone) -> String {
     let mut message = wrong(value, "one of ");
     for (index, word) in words.clone().enumerate() {
         message.push_str(if index > 0 { ", " } else { "" });
@@ -211,38 +212,6 @@ pub fn read_description(value: &str) -> Result<String, String> {
     Ok(value.into())
 }
 
-/// Where a stream leads. `forms` are the words it may have, in the order in
-/// which a complaint tells them.
-pub fn read_stream(value: &str, forms: &'static [&'static str]) -> Result<Stream, String> {
-    if let Some(path) = value.strip_prefix("file:") {
-        return match read_path(path) {
-            Ok(path) => Ok(Stream::File(path)),
-            Err(must) => Err(wrong(value, &format!("file: and {must}"))),
-        };
-    }
-    match value {
-        "null" => return Ok(Stream::Null),
-        "inherit" => return Ok(Stream::Inherit),
-        "stdout" if forms.contains(&"stdout") => return Ok(Stream::Stdout),
-        _ => {}
-    }
-    let message = not_one_of(value, forms.iter().copied());
-    if value.starts_with('/') {
-        return Err(hint(message, Some(&format!("file:{value}"))));
-    }
-    Err(message)
-}
-
-/// Writes what `read_stream` reads.
-pub fn show_stream(stream: &Stream) -> String {
-    match stream {
-        Stream::Null => "null".into(),
-        Stream::Inherit => "inherit".into(),
-        Stream::Stdout => "stdout".into(),
-        Stream::File(path) => format!("file:{path}"),
-    }
-}
-
 /// More ends that are no failure: exit statuses and names of signals.
 pub fn add_success(place: &mut Box<[Success]>, value: &str) -> Result<(), String> {
     let mut list = place.to_vec();
@@ -326,8 +295,6 @@ pub fn show_stop(steps: &[StopStep]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const OUTPUTS: &[&str] = &["inherit", "null", "file:PATH"];
 
     fn step(signal: u8, millis: u64) -> StopStep {
         StopStep { signal: Signal(signal), wait: Duration::from_millis(millis) }
@@ -452,26 +419,6 @@ mod tests {
         }
         assert!(read_path(&format!("/{}", "x".repeat(4094))).is_ok());
         assert!(read_path(&format!("/{}", "x".repeat(4095))).is_err());
-    }
-
-    #[test]
-    fn streams_have_their_words() {
-        assert_eq!(read_stream("null", OUTPUTS), Ok(Stream::Null));
-        assert_eq!(read_stream("inherit", OUTPUTS), Ok(Stream::Inherit));
-        assert_eq!(read_stream("file:/a b", OUTPUTS), Ok(Stream::File("/a b".into())));
-        assert_eq!(
-            read_stream("stdout", OUTPUTS).unwrap_err(),
-            "is \"stdout\", but must be one of inherit, null, file:PATH"
-        );
-        assert_eq!(read_stream("stdout", &["stdout"]), Ok(Stream::Stdout));
-        for value in ["file:", "file:a", "file: /a"] {
-            assert!(read_stream(value, OUTPUTS).unwrap_err().ends_with("an absolute path"));
-        }
-        assert!(read_stream("nul", OUTPUTS).unwrap_err().ends_with("did you mean \"null\"?"));
-        assert!(
-            read_stream("/a", OUTPUTS).unwrap_err().ends_with("did you mean \"file:/a\"?"),
-            "a bare path is the most likely mistake"
-        );
     }
 
     #[test]

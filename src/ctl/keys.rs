@@ -6,7 +6,8 @@ use clap::ArgMatches;
 use super::screen::{Paint, Style};
 use super::{Ending, Session, Trouble, json, options, print};
 use crate::config::grammar::show;
-use crate::config::keys::{Effect, KEYS, Key, find, names, nearest};
+use crate::config::keys::{Effect, Key, all, find, names};
+use crate::config::nearest::nearest;
 use crate::config::values::hint;
 
 /// Performs it.
@@ -14,7 +15,7 @@ pub fn keys(session: &Session, matches: &ArgMatches) -> Result<Ending, Trouble> 
     let Some(name) = options::value::<String>(matches, "key") else {
         print(&match (options::has(matches, "sample"), session.is_json) {
             (true, _) => sample(),
-            (false, true) => json::keys(KEYS.iter()),
+            (false, true) => json::keys(all()),
             (false, false) => table(session.style),
         })?;
         return Ok(Ending::Done);
@@ -36,7 +37,7 @@ fn table(style: Style) -> String {
         |name: &str, default: &str, values: &str| format!("{name:<14}{default:<16}{values}\n");
     let mut text = style.paint(Paint::Faint, line("KEY", "DEFAULT", "VALUE").trim_end());
     text.push('\n');
-    for key in &KEYS {
+    for key in all() {
         let repeats = if key.repeats { "  (may be repeated)" } else { "" };
         text.push_str(&line(key.name, key.default, &format!("{}{repeats}", key.values)));
     }
@@ -63,7 +64,7 @@ fn entry(key: &Key, style: Style) -> String {
 /// A service file that has every key in it.
 fn sample() -> String {
     let mut text = String::from("# A service file with every key; all but cmd may be left out.\n");
-    for key in &KEYS {
+    for key in all() {
         text.push_str(&format!("\n# {}\n", key.help));
         if key.default != key.values {
             text.push_str(&format!("# {}={}\n", key.name, key.values));
@@ -98,7 +99,7 @@ mod tests {
     #[test]
     fn every_key_is_in_the_table() {
         let plain = Style { has_color: false, is_terminal: false, has_progress: false };
-        for key in &KEYS {
+        for key in all() {
             assert!(table(plain).contains(&format!("\n{} ", key.name)), "{}", key.name);
             assert!(entry(key, plain).contains(key.help), "{}", key.name);
             assert!(sample().contains(&format!("{}=", key.name)), "{}", key.name);

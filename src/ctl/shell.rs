@@ -22,7 +22,7 @@ use signal_hook::low_level::pipe;
 
 use super::{Ending, Session, Trouble, complain, complete, options, print};
 use crate::config::grammar::{show, split};
-use crate::config::keys::nearest;
+use crate::config::nearest::nearest;
 use crate::config::values::hint;
 use crate::sys;
 

@@ -9,10 +9,11 @@ use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
 
 use super::Daemon;
 use super::confdir::Directory;
+use super::logger;
 use super::reload::{Decision, Finding};
 use super::server::Client;
 use super::status::put_outcome;
-use crate::config::keys::nearest;
+use crate::config::nearest::nearest;
 use crate::config::{Signal, Spec, parse};
 use crate::protocol::{self, Code, Command, Request, pattern, put, put_number};
 use crate::supervise::{Event, Slot, State, Stay, Want};
@@ -52,24 +53,35 @@ impl Work {
     }
 }
 
+/// Whether only root and going's own user may ask for it; for the rest it depends
+/// on the service.
+fn needs_all(command: Command) -> bool {
+    match command {
+        Command::Enable
+        | Command::Disable
+        | Command::Reload
+        | Command::Shutdown
+        | Command::ReopenLogs => true,
+        Command::Status
+        | Command::Why
+        | Command::Start
+        | Command::Stop
+        | Command::Restart
+        | Command::Retry
+        | Command::Signal
+        | Command::Events
+        | Command::Myself
+        | Command::Ping
+        | Command::Version
+        | Command::ClearLog
+        | Command::Send => false,
+    }
+}
+
 impl Daemon {
     /// Acts on a request and writes the reply, or sets it up as work.
     pub(super) fn answer(&mut self, client: &mut Client, request: Request) {
-        let needs_all = match request.command {
-            Command::Enable | Command::Disable | Command::Reload | Command::Shutdown => true,
-            Command::Status
-            | Command::Why
-            | Command::Start
-            | Command::Stop
-            | Command::Restart
-            | Command::Retry
-            | Command::Signal
-            | Command::Events
-            | Command::Myself
-            | Command::Ping
-            | Command::Version => false,
-        };
-        if needs_all && !client.may_all() {
+        if needs_all(request.command) && !client.may_all() {
             let word = request.command.word();
             let message = format!("only root and going's own user may {word}");
             return self.refuse_request(client, Code::Denied, &message);
@@ -80,7 +92,13 @@ impl Daemon {
             | Command::Stop
             | Command::Restart
             | Command::Retry
-            | Command::Signal => self.answer_order(client, &request),
+            | Command::Signal
+            | Command::ClearLog
+            | Command::Send => self.answer_order(client, &request),
+            Command::ReopenLogs => {
+                self.reopen_logs();
+                self.finish(client);
+            }
             Command::Enable | Command::Disable => self.answer_file(client, &request),
             Command::Reload => self.answer_reload(client, request.dry_run),
             Command::Events => {
@@ -229,7 +247,10 @@ impl Daemon {
 
     pub(super) fn spec(&self, slot: Slot) -> Option<Spec> {
         let service = self.supervisor.get(slot)?;
-        parse(&service.definition.text, &self.defaults).ok()
+        // What -o says is for services, and going-log is ours.
+        let own = Spec::default();
+        let is_own = *service.name == *logger::NAME;
+        parse(&service.definition.text, if is_own { &own } else { &self.defaults }).ok()
     }
 
     /// Orders to services, each told how it was taken.
@@ -276,6 +297,14 @@ impl Daemon {
                 let is_held = matches!(state, State::Quarantined { .. } | State::Failed);
                 is_held.then_some(Event::Start)
             }
+            Command::ClearLog => return self.order_clear(slot),
+            Command::Send => {
+                let text = request.text.as_deref().unwrap_or("");
+                return match self.send_input(slot, text) {
+                    Ok(()) => ("done", ""),
+                    Err(why) => ("failed", why),
+                };
+            }
             Command::Status
             | Command::Why
             | Command::Signal
@@ -286,7 +315,8 @@ impl Daemon {
             | Command::Myself
             | Command::Ping
             | Command::Version
-            | Command::Shutdown => {
+            | Command::Shutdown
+            | Command::ReopenLogs => {
                 let Some(signal) = request.signal else { return ("failed", "which signal?") };
                 return self.order_signal(slot, signal);
             }

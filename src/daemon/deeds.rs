@@ -1,6 +1,7 @@
 //! What the core decided, done: forks, signals, and the look for what a service
 //! left behind. Each deed answers with an event, in the same turn or a later one.
 
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use mio::unix::SourceFd;
@@ -8,14 +9,21 @@ use mio::{Interest, Token};
 use nix::libc;
 
 use super::family::{self, Census, Head};
+use super::logs::Run;
 use super::report::{Level, report};
-use super::{Daemon, spawn};
-use crate::config::{Signal, Whom, parse};
+use super::{Daemon, logger, spawn};
+use crate::config::{Signal, Spec, Whom};
 use crate::supervise::{Action, Event, Fault, Outcome, Pid, Slot, State, Step};
-use crate::sys::{child, processes};
+use crate::sys::child::{self, Program};
+use crate::sys::processes;
+use crate::sys::streams::Source;
 
 const KILL: Signal = Signal(9);
 const CONT: Signal = Signal(18);
+
+fn fault(step: Step, error: &io::Error) -> Fault {
+    Fault { step, errno: error.raw_os_error().unwrap_or(libc::EIO) }
+}
 
 impl Daemon {
     /// Does what one outcome asks for.
@@ -40,16 +48,47 @@ impl Daemon {
                     self.families.push((slot, pid, whom, signal));
                 }
             }
-            Some(Action::Forget) => self.supervisor.forget(slot),
+            Some(Action::Forget) => {
+                self.forget_pipes(slot);
+                self.supervisor.forget(slot);
+            }
         }
     }
 
-    fn spawn(&self, slot: Slot) -> Result<(Pid, OwnedFd), Fault> {
+    fn spawn(&mut self, slot: Slot) -> Result<(Pid, OwnedFd), Fault> {
         let failed = Fault { step: Step::Parse, errno: libc::EINVAL };
         let service = self.supervisor.get(slot).ok_or(failed)?;
-        let spec = parse(&service.definition.text, &self.defaults).map_err(|_| failed)?;
-        let program = spawn::prepare(&service.name, &spec)?;
-        child::spawn(&program, self.null.as_fd())
+        let spec = self.spec(slot).ok_or(failed)?;
+        let is_logger = *service.name == *logger::NAME;
+        let mut program = spawn::prepare(&service.name, &spec)?;
+        let run = self.connect_streams(&spec, &mut program)?;
+        // Ours until the child has its own.
+        let mut passed = Vec::new();
+        if is_logger {
+            let error = |error: io::Error| fault(Step::Log, &error);
+            passed.extend(self.open_logger().map_err(error)?);
+            program.passed = passed.iter().map(AsRawFd::as_raw_fd).collect();
+        }
+        let child = child::spawn(&program, self.null.as_fd())?;
+        self.keep_pipes(slot, run, &spec);
+        Ok(child)
+    }
+
+    /// Gives a program the pipes which its streams are to be.
+    fn connect_streams(&mut self, spec: &Spec, program: &mut Program) -> Result<Run, Fault> {
+        let owner = program.identity.as_ref().map(|it| (it.uid.as_raw(), it.gid.as_raw()));
+        let run = Run::prepare(spec, owner).map_err(|error| fault(Step::Pipe, &error))?;
+        for (number, stream) in program.streams.iter_mut().enumerate() {
+            if let Some(fd) = run.descriptor(number) {
+                *stream = Source::Descriptor(fd);
+            }
+        }
+        if run.has_output() {
+            let nobody = Fault { step: Step::Log, errno: libc::ENOENT };
+            self.logs.as_ref().ok_or(nobody)?;
+            self.need_logger();
+        }
+        Ok(run)
     }
 
     /// Listens for a child to become its program.

@@ -27,6 +27,8 @@ enum Kind {
     },
     /// Something was said about its file.
     File(Box<str>),
+    /// Something was done to its log, and why it was not.
+    Log(&'static str, Box<str>),
 }
 
 /// The ring of events.
@@ -75,6 +77,11 @@ impl Events {
         self.add(Event { at, service: name.into(), kind: Kind::File(message.into()) });
     }
 
+    /// Notes what was done to a service's log.
+    pub fn log(&mut self, at: Moment, name: &str, fact: &'static str, why: &str) {
+        self.add(Event { at, service: name.into(), kind: Kind::Log(fact, why.into()) });
+    }
+
     /// Writes the event after number `after`, or how many are lost; the number
     /// up to which the reader knows then. `None` if there is nothing more.
     pub fn write(
@@ -109,6 +116,13 @@ impl Event {
                 // It may quote the file, which others may not be able to read.
                 if is_trusted {
                     put(out, "message", message);
+                }
+            }
+            Kind::Log(fact, why) => {
+                put(out, "event", "log");
+                put(out, "log", fact);
+                if !why.is_empty() {
+                    put(out, "message", why);
                 }
             }
             Kind::Change { was, state, pid, until, death } => {

@@ -12,7 +12,10 @@ mod confdir;
 mod deeds;
 mod events;
 mod family;
+mod logger;
+mod logs;
 mod options;
+mod reclaim;
 mod reload;
 mod report;
 mod rundir;
@@ -35,6 +38,7 @@ use crate::supervise::{Event, Moment, Pid, Slot, Supervisor};
 use crate::sys::{self, processes};
 use confdir::Directory;
 use events::Events;
+use logs::Logs;
 use report::{Level, Reporter, report};
 use server::Server;
 
@@ -72,6 +76,10 @@ struct Daemon {
     is_started: bool,
     /// The tokens of all that has something to say in this turn.
     heard: Vec<usize>,
+    /// Nobody to write logs, no logs.
+    logs: Option<Logs>,
+    /// Our ends of the services' standard inputs.
+    inputs: Vec<(Slot, OwnedFd)>,
     /// No run directory, no clients.
     server: Option<Server>,
     events_ring: Events,
@@ -98,6 +106,7 @@ impl Daemon {
             self.reread_directory();
             self.serve_clients();
             self.settle();
+            self.talk_to_logger();
             self.publish();
         }
         report!(self.reporter, Level::Info, "all services stopped");
@@ -135,6 +144,7 @@ impl Daemon {
                 Ok(libc::SIGTERM) => self.close("SIGTERM"),
                 Ok(libc::SIGINT) => self.close("SIGINT"),
                 Ok(libc::SIGHUP) => self.ring(),
+                Ok(libc::SIGUSR1) => self.reopen_logs(),
                 _ => {}
             }
         }
@@ -188,6 +198,7 @@ impl Daemon {
     fn follow_up(&mut self) {
         while let Some(outcome) = self.supervisor.next_outcome() {
             self.tell(&outcome);
+            self.mark_change(&outcome);
             self.act(&outcome);
         }
     }

@@ -14,13 +14,15 @@ use crate::config::{Spec, parse::set_default};
 pub const HELP: &str = "\
 going keeps processes going, one key=value file each in a directory
 
-usage: going [-d DIR] [-r DIR] [-o KEY=VALUE]... [--report stderr|syslog] [-v|-q]
-             [--check]
+usage: going [-d DIR] [-r DIR] [-l DIR] [-o KEY=VALUE]... [--report stderr|syslog]
+             [-v|-q] [--check]
 
   -d, --dir DIR           directory of service files
                           (/etc/going.d; a user's own: ~/.config/going.d)
   -r, --run-dir DIR       run directory, with the control socket
                           (/run/going; a user's own: $XDG_RUNTIME_DIR/going)
+  -l, --log-dir DIR       directory of the services' logs
+                          (/var/log/going; a user's own: ~/.local/state/going/log)
   -o, --option KEY=VALUE  default of a key for every service, may be repeated
       --report TARGET     where reports go: stderr or syslog
                           (stderr on a terminal or without a syslog)
@@ -31,7 +33,7 @@ usage: going [-d DIR] [-r DIR] [-o KEY=VALUE]... [--report stderr|syslog] [-v|-q
   -h, --help              print this
 
 signals: TERM or INT stops all services and exits, a second one kills them;
-HUP rereads the directory. See going(8) and going(5).
+HUP rereads the directory, USR1 reopens the logs. See going(8) and going(5).
 ";
 
 /// What we were told.
@@ -42,6 +44,8 @@ pub struct Options {
     pub run_directory: Option<PathBuf>,
     /// Whether somebody asked for just that one.
     pub is_run_directory_given: bool,
+    /// Where logs are kept, if there is a place for them.
+    pub log_directory: Option<PathBuf>,
     /// What a service file starts from.
     pub defaults: Spec,
     /// Where reports go, if somebody said so.
@@ -74,6 +78,7 @@ pub fn read(arguments: impl Iterator<Item = OsString>, places: Places) -> Result
         directory: PathBuf::new(),
         run_directory: places.run_directory,
         is_run_directory_given: false,
+        log_directory: places.log_directory,
         defaults: Spec::default(),
         target: None,
         verbosity: 0,
@@ -89,6 +94,9 @@ pub fn read(arguments: impl Iterator<Item = OsString>, places: Places) -> Result
             Arg::Short('r') | Arg::Long("run-dir") => {
                 options.run_directory = Some(PathBuf::from(value(&mut parser)?));
                 options.is_run_directory_given = true;
+            }
+            Arg::Short('l') | Arg::Long("log-dir") => {
+                options.log_directory = Some(absolute(value(&mut parser)?)?);
             }
             Arg::Short('o') | Arg::Long("option") => {
                 let text = value(&mut parser)?.string().map_err(|error| error.to_string())?;
@@ -125,12 +133,19 @@ fn value(parser: &mut Parser) -> Result<OsString, String> {
     if value.is_empty() { Err("an option has an empty value".to_owned()) } else { Ok(value) }
 }
 
+/// going-log does not share our working directory.
+fn absolute(path: OsString) -> Result<PathBuf, String> {
+    std::path::absolute(path).map_err(|error| error.to_string())
+}
+
 /// Where things are when nobody says.
 pub struct Places {
     /// The service files.
     pub directory: Option<PathBuf>,
     /// The run directory.
     pub run_directory: Option<PathBuf>,
+    /// The logs.
+    pub log_directory: Option<PathBuf>,
 }
 
 impl Places {
@@ -140,15 +155,19 @@ impl Places {
             return Places {
                 directory: Some(PathBuf::from("/etc/going.d")),
                 run_directory: Some(PathBuf::from("/run/going")),
+                log_directory: Some(PathBuf::from("/var/log/going")),
             };
         }
         let set = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         // Relative values are to be ignored, says the XDG base directory standard.
         let xdg = |name| set(name).filter(|path| path.is_absolute());
+        let state =
+            xdg("XDG_STATE_HOME").or_else(|| set("HOME").map(|it| it.join(".local/state")));
         let config = xdg("XDG_CONFIG_HOME").or_else(|| set("HOME").map(|it| it.join(".config")));
         Places {
             directory: config.map(|config| config.join("going.d")),
             run_directory: xdg("XDG_RUNTIME_DIR").map(|run| run.join("going")),
+            log_directory: state.map(|state| state.join("going/log")),
         }
     }
 }

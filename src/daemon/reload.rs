@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::confdir::{Directory, Entry};
 use super::report::{Level, report};
-use super::{DOORBELL, Daemon, sys};
+use super::{DOORBELL, Daemon, logger, sys};
 use crate::config::{Complaint, keys, parse};
 use crate::supervise::{Definition, Event, Moment, Slot, State, Stay, Want};
 
@@ -110,7 +110,15 @@ impl Daemon {
         for slot in missing {
             let Some(service) = self.supervisor.get(slot) else { continue };
             if service.stay == Stay::Here {
-                let (name, decision) = (service.name.to_string(), Decision::Stop);
+                let name = service.name.to_string();
+                let own = self.logs.as_ref().filter(|_| name == logger::NAME);
+                let own = own.map(|logs| logs.place.definition());
+                let decision = match own {
+                    // It needs no file, and goes on as if it never had one.
+                    Some(definition) if definition == service.definition => continue,
+                    Some(definition) => Decision::Restart(definition),
+                    None => Decision::Stop,
+                };
                 each(self, Finding { name, decision, keys: Vec::new() });
             }
         }
@@ -183,6 +191,7 @@ impl Daemon {
             }
             (Decision::Apply(definition), Some(slot)) => {
                 self.supervisor.redefine(slot, definition);
+                self.renew_log(slot);
                 let state = self.supervisor.get(slot).map(|service| service.state);
                 let fact = match (keys.is_empty(), state) {
                     (true, _) => "comment only, nothing",

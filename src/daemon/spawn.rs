@@ -46,6 +46,7 @@ pub fn prepare(name: &str, spec: &Spec) -> Result<Program, Fault> {
             source(&spec.stdout, Step::Stdout)?,
             source(&spec.stderr, Step::Stderr)?,
         ],
+        passed: Vec::new(),
     })
 }
 
@@ -64,6 +65,8 @@ fn source(stream: &Stream, step: Step) -> Result<Source, Fault> {
         Stream::Inherit => Source::Inherit,
         Stream::File(path) => Source::File(c_string(path.as_str(), step)?),
         Stream::Stdout => Source::Stdout,
+        // A pipe takes its place when the service is about to run.
+        Stream::Log | Stream::Syslog | Stream::Pipe => Source::Null,
     })
 }
 
@@ -178,6 +181,7 @@ pub fn explain(fault: Fault, spec: &Spec) -> (String, &'static str) {
     let why = crate::sys::describe(fault.errno);
     let stream = |stream: &Stream| match stream {
         Stream::File(path) => path.clone(),
+        Stream::Log | Stream::Syslog | Stream::Pipe => "a pipe".to_owned(),
         Stream::Null | Stream::Inherit | Stream::Stdout => "it".to_owned(),
     };
     let user = spec.user.as_deref().unwrap_or("going's own user");
@@ -215,6 +219,7 @@ pub fn explain(fault: Fault, spec: &Spec) -> (String, &'static str) {
         }
         Step::Session => (format!("Can't make a session: {why}"), "cmd"),
         Step::Parse => (format!("Can't prepare the command: {why}"), "cmd"),
+        Step::Log => (format!("Can't log, going-log cannot be started: {why}"), "stdout"),
         Step::Pipe => (format!("Can't make a pipe: {why}"), "cmd"),
         Step::Fork => (format!("Could not fork: {why}"), "cmd"),
         Step::Late => (format!("Can't execute {command}: not done after 90s"), "cmd"),

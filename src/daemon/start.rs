@@ -12,11 +12,14 @@ use nix::unistd::Uid;
 
 use super::confdir::Directory;
 use super::events::Events;
+use super::logger::Place;
+use super::logs::Logs;
 use super::options::{self, HELP, Options, Task};
 use super::report::{Level, Reporter, report};
 use super::rundir::{Refusal, RunDirectory};
 use super::server::Server;
 use super::{DOORBELL, Daemon, SIGNALS, check};
+use crate::config::Stream;
 use crate::supervise::Supervisor;
 use crate::sys::{self, processes};
 
@@ -63,7 +66,7 @@ fn perform(options: Options) -> Ending {
     }
 }
 
-fn supervise(options: Options) -> Ending {
+fn supervise(mut options: Options) -> Ending {
     let mut reporter = Reporter::new(options.target, options.verbosity);
     // Later a missing directory is waited for; now it is most likely a mistake.
     if let Err(error) = Directory::list(&options.directory) {
@@ -79,11 +82,39 @@ fn supervise(options: Options) -> Ending {
             return ending;
         }
     };
-    match Daemon::new(options, reporter, run).and_then(Daemon::run) {
+    let logs = find_logs(&mut options, &mut reporter, run.as_ref());
+    match Daemon::new(options, reporter, run, logs).and_then(Daemon::run) {
         Ok(()) => Ending::Ok,
         Err(error) => {
             complain(&format!("going: {}", sys::explain(&error)));
             Ending::System
+        }
+    }
+}
+
+/// Where logs go. Without a place for them the output of services goes where our
+/// own goes, unless their files say otherwise.
+fn find_logs(
+    options: &mut Options,
+    reporter: &mut Reporter,
+    run: Option<&RunDirectory>,
+) -> Option<Logs> {
+    let directory = options.log_directory.as_deref();
+    match Place::find(directory, run.map(|run| run.path.as_path())) {
+        Ok(place) => {
+            if place.is_root() {
+                let shown = place.directory.display();
+                let why = format!("user going-log or nobody must be able to write to {shown}");
+                report!(reporter, Level::Warning, "going-log will run as root: {why}");
+            }
+            Some(Logs::new(place))
+        }
+        Err(why) => {
+            if options.defaults.stdout == Stream::Log {
+                options.defaults.stdout = Stream::Inherit;
+                report!(reporter, Level::Warning, "No logs, stdout=inherit is the default: {why}");
+            }
+            None
         }
     }
 }
@@ -138,7 +169,12 @@ impl Daemon {
     ///
     /// # Errors
     /// What signalfd(2), epoll_create(2), inotify_init(2) and open(2) say.
-    fn new(options: Options, reporter: Reporter, run: Option<RunDirectory>) -> io::Result<Daemon> {
+    fn new(
+        options: Options,
+        reporter: Reporter,
+        run: Option<RunDirectory>,
+        logs: Option<Logs>,
+    ) -> io::Result<Daemon> {
         sys::fds::keep_from_children();
         // Before the first fork, or the first SIGCHLD would be lost.
         let signals = sys::signals::take_over()?;
@@ -172,6 +208,8 @@ impl Daemon {
             reread: None,
             is_started: false,
             heard: Vec::new(),
+            logs,
+            inputs: Vec::new(),
             server,
             events_ring: Events::default(),
             turns: 0,

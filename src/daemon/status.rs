@@ -3,10 +3,11 @@
 
 use super::answer::Target;
 use super::events::millis;
+use super::logs::Which;
 use super::server::Client;
 use super::{Daemon, spawn};
-use crate::config::keys::KEYS;
-use crate::config::{Signal, Spec};
+use crate::config::keys;
+use crate::config::{Signal, Spec, Stream};
 use crate::protocol::{self, put, put_number};
 use crate::supervise::{Death, Exit, Moment, Pid, Service, Slot, State, Strike};
 use crate::sys;
@@ -90,13 +91,23 @@ impl Daemon {
         for tag in &spec.tags {
             put(out, "tag", tag);
         }
+        for (key, stream, which) in [
+            ("log", &spec.stdout, Which::Stdout),
+            ("log-stderr", &spec.stderr, Which::Stderr),
+        ] {
+            // Where a service writes to by itself, only its file tells.
+            let is_shown = is_trusted || *stream == Stream::Log;
+            if let Some(path) = self.log_file(&service.name, stream, which).filter(|_| is_shown) {
+                put(out, key, &path);
+            }
+        }
         self.put_complaints(out, &service.name, is_trusted);
     }
 
     fn put_file(&self, out: &mut Vec<u8>, service: &Service, spec: &Spec) {
         let file = self.directory.path.join(&*service.name);
         put(out, "file", &file.to_string_lossy());
-        for key in KEYS.iter().filter(|key| key.name != "env") {
+        for key in keys::all().filter(|key| key.name != "env") {
             let value = (key.get)(spec);
             match key.name {
                 "cmd" => put(out, "cmd", &value),

@@ -8,7 +8,7 @@ use super::report::{Level, Reporter, report};
 use super::{Daemon, spawn, sys};
 use crate::config::parse::line_of;
 use crate::config::words::show_duration;
-use crate::config::{Burst, Restart, Spec, Whom, parse};
+use crate::config::{Burst, Restart, Spec, Whom};
 use crate::supervise::{Action, Death, Exit, Fault, Moment, Outcome, Service, State, Step, Strike};
 
 impl Daemon {
@@ -22,6 +22,8 @@ impl Daemon {
         if outcome.before != outcome.after && (death.is_some() || outcome.after != State::Waiting) {
             self.events_ring.change(self.now, name, (outcome.before, outcome.after), death);
         }
+        let fault = service.last().and_then(|death| death.fault);
+        let spec = fault.and_then(|_| self.spec(outcome.slot)).unwrap_or_default();
         let reporter = &mut self.reporter;
         if outcome.action == Some(Action::Forget) {
             tell_end(reporter, service, outcome.before);
@@ -43,15 +45,35 @@ impl Daemon {
             }
             State::Waiting | State::Down => tell_end(reporter, service, outcome.before),
             State::Quarantined { .. } | State::Done | State::Failed => {
-                let fault = service.last().and_then(|death| death.fault);
                 if let Some(fault) = fault.filter(|fault| fault.step != Step::Fork) {
-                    let spec = parse(&service.definition.text, &self.defaults).unwrap_or_default();
                     tell_fault(reporter, service, fault, &spec);
                 }
                 tell_verdict(reporter, service, outcome.after, self.now);
             }
         }
     }
+}
+
+impl Daemon {
+    /// Says in the service's log when a run begins and how it ended.
+    pub(super) fn mark_change(&mut self, outcome: &Outcome) {
+        let Some(service) = self.supervisor.get(outcome.slot) else { return };
+        let text = match (outcome.before.pid(), outcome.after.pid()) {
+            (None, Some(pid)) => format!("started (pid {})", pid.0),
+            (Some(_), None) => {
+                let Some(death) = service.last() else { return };
+                let how = how(Some(death));
+                format!("{how} after {}", show_duration(round(death.ran)))
+            }
+            (Some(_), Some(_)) | (None, None) => return,
+        };
+        self.mark(outcome.slot, &text);
+    }
+}
+
+/// Hours of running are not told in milliseconds.
+fn round(ran: Duration) -> Duration {
+    if ran.as_secs() < 10 { ran } else { Duration::from_secs(ran.as_secs()) }
 }
 
 /// Something of the service runs on and was, or will be, told to stop.

@@ -4,7 +4,7 @@
 
 use super::message::Message;
 use crate::config::grammar::show;
-use crate::config::keys::nearest;
+use crate::config::nearest::nearest;
 use crate::config::signals::{nearest_signal, read_signal};
 use crate::config::{Signal, values::hint};
 
@@ -47,10 +47,16 @@ pub enum Command {
     Version,
     /// Stop everything and exit.
     Shutdown,
+    /// Empty its log.
+    ClearLog,
+    /// Open all logs again.
+    ReopenLogs,
+    /// Write a line to its stdin.
+    Send,
 }
 
 /// The words for the commands.
-const COMMANDS: [(&str, Command); 15] = [
+const COMMANDS: [(&str, Command); 18] = [
     ("status", Command::Status),
     ("why", Command::Why),
     ("start", Command::Start),
@@ -66,6 +72,9 @@ const COMMANDS: [(&str, Command); 15] = [
     ("ping", Command::Ping),
     ("version", Command::Version),
     ("shutdown", Command::Shutdown),
+    ("clear-log", Command::ClearLog),
+    ("reopen-logs", Command::ReopenLogs),
+    ("send", Command::Send),
 ];
 
 impl Command {
@@ -90,13 +99,16 @@ impl Command {
             | Command::Retry
             | Command::Signal
             | Command::Enable
-            | Command::Disable => true,
+            | Command::Disable
+            | Command::ClearLog
+            | Command::Send => true,
             Command::Reload
             | Command::Events
             | Command::Myself
             | Command::Ping
             | Command::Version
-            | Command::Shutdown => false,
+            | Command::Shutdown
+            | Command::ReopenLogs => false,
         }
     }
 }
@@ -160,6 +172,8 @@ pub struct Request {
     pub since: Option<u64>,
     /// Go on with `events` for ever.
     pub follow: bool,
+    /// The line which `send` writes; always there with it, never without.
+    pub text: Option<String>,
 }
 
 impl Request {
@@ -172,6 +186,7 @@ impl Request {
             dry_run: false,
             since: None,
             follow: false,
+            text: None,
         }
     }
 
@@ -194,6 +209,9 @@ impl Request {
         }
         if self.follow {
             message.add("follow", "yes");
+        }
+        if let Some(text) = &self.text {
+            message.add("text", text);
         }
         message
     }
@@ -231,6 +249,7 @@ impl Request {
             "signal" => self.command == Command::Signal && self.signal.is_none(),
             "dry-run" => self.command == Command::Reload,
             "since" | "follow" => self.command == Command::Events,
+            "text" => self.command == Command::Send && self.text.is_none(),
             _ => false,
         };
         if !is_about {
@@ -248,6 +267,7 @@ impl Request {
             "signal" => self.signal = Some(signal(value)?),
             "dry-run" => self.dry_run = is_yes(key, value)?,
             "follow" => self.follow = is_yes(key, value)?,
+            "text" => self.text = Some(value.to_owned()),
             _ => match value.parse() {
                 Ok(number) => self.since = Some(number),
                 Err(_) => {
@@ -271,6 +291,9 @@ impl Request {
         }
         if self.command == Command::Signal && self.signal.is_none() {
             return refuse(Code::Invalid, "signal needs signal=".to_owned());
+        }
+        if self.command == Command::Send && self.text.is_none() {
+            return refuse(Code::Invalid, "send needs text=".to_owned());
         }
         Ok(())
     }

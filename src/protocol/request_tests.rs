@@ -71,6 +71,7 @@ fn what_is_not_understood_is_refused() {
         }),
         ("going=1 command=signal name=a", "signal needs signal="),
         ("going=1 command=signal signal=TERM", "signal needs the name of a service"),
+        ("going=1 command=send name=a", "send needs text="),
         ("going=1 command=stop", "stop needs the name of a service"),
         ("going=1 command=why", "why needs the name of a service"),
         ("going=1 command=status name=", "name= has no value"),
@@ -94,6 +95,7 @@ fn any_request() -> impl Strategy<Value = Request> {
                 dry_run: dry_run && command == Command::Reload,
                 since: since.filter(|_| is_events),
                 follow: follow && is_events,
+                text: (command == Command::Send).then(|| "a line = \\ of\ntext".to_owned()),
             }
         },
     )

@@ -174,7 +174,9 @@ pub enum Step {
     FindGroups,
     /// The command is not in the PATH.
     FindCommand,
-    /// pipe2(2), for the child's last words.
+    /// There is nobody to write its log.
+    Log,
+    /// pipe2(2), for the child's last words or its output.
     Pipe,
     /// fork(2).
     Fork,

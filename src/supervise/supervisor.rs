@@ -39,6 +39,8 @@ pub struct Supervisor {
     deadline: Option<Moment>,
     is_deadline_stale: bool,
     is_closing: bool,
+    /// The one that all others need until they are gone.
+    last: Option<Slot>,
     dice: u32,
 }
 
@@ -54,6 +56,7 @@ impl Supervisor {
             deadline: None,
             is_deadline_stale: false,
             is_closing: false,
+            last: None,
             // Xorshift stays at zero for ever if it starts there.
             dice: seed | 1,
         }
@@ -112,6 +115,7 @@ impl Supervisor {
 
     /// Drops a service of which nothing is left.
     pub fn forget(&mut self, slot: Slot) {
+        self.last = self.last.filter(|&it| it != slot);
         self.by_name.retain(|&it| it != slot);
         self.turns.retain(|&it| it != slot);
         self.outcomes.retain(|it| it.slot != slot);
@@ -123,7 +127,7 @@ impl Supervisor {
     /// Tells a service what happened, and queues what comes of it.
     pub fn step(&mut self, slot: Slot, event: Event, now: Moment) {
         let dice = self.roll();
-        let is_closing = self.is_closing;
+        let is_closing = self.is_closing && self.last != Some(slot);
         let Some(service) = self.slots.get_mut(slot.0).and_then(Option::as_mut) else { return };
         if is_closing {
             // Nothing may come up between the last stop and our exit.
@@ -193,8 +197,17 @@ impl Supervisor {
         !self.turns.is_empty()
     }
 
+    /// Has this service closed when all others are gone.
+    pub fn close_last(&mut self, slot: Slot) {
+        self.last = Some(slot);
+    }
+
     /// Tells everybody whose time has come.
     pub fn tick(&mut self, now: Moment) {
+        if let Some(last) = self.last.filter(|&last| self.is_closing && self.is_alone(last)) {
+            self.last = None;
+            self.step(last, Event::Leave(Stay::Closing), now);
+        }
         if self.deadline().is_none_or(|deadline| now < deadline) {
             return;
         }
@@ -220,9 +233,17 @@ impl Supervisor {
         self.is_closing = true;
         for index in (0..self.by_name.len()).rev() {
             if let Some(&slot) = self.by_name.get(index) {
-                self.step(slot, event, now);
+                if self.last != Some(slot) {
+                    self.step(slot, event, now);
+                }
             }
         }
+    }
+
+    /// Whether no other service has a process.
+    fn is_alone(&self, slot: Slot) -> bool {
+        let others = self.services().filter(|(it, _)| *it != slot);
+        others.into_iter().all(|(_, service)| !service.state.is_alive())
     }
 
     /// Whether everything was told to stop.

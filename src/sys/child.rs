@@ -5,7 +5,7 @@
 
 use std::convert::Infallible;
 use std::ffi::{CStr, CString, c_char};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::ptr;
 
 use nix::errno::Errno;
@@ -14,7 +14,7 @@ use nix::sys::stat::{Mode, umask};
 use nix::unistd::{self, Gid, Uid, setsid};
 
 use super::signals;
-use super::streams::{Source, open_streams};
+use super::streams::{Source, open_streams, pass};
 use crate::supervise::{Fault, Pid, Step};
 
 /// What a service is to be, ready for use after fork.
@@ -33,6 +33,8 @@ pub struct Program {
     pub identity: Option<Identity>,
     /// stdin, stdout and stderr.
     pub streams: [Source; 3],
+    /// Descriptors of ours that it gets as 3, 4 and so on.
+    pub passed: Vec<RawFd>,
 }
 
 /// A user with all groups.
@@ -126,6 +128,7 @@ fn become_service(program: &Program, image: &Image, null: BorrowedFd) -> Result<
         take_identity(identity)?;
     }
     open_streams(&program.streams, null, late, false)?;
+    pass(&program.passed)?;
     unistd::chdir(program.cwd.as_c_str()).map_err(|errno| fault(Step::Directory, errno))?;
     execute(&program.path, &image.argv, &image.envp);
     if Errno::last() == Errno::ENOEXEC {

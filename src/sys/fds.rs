@@ -6,9 +6,11 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::stat::{SFlag, fstat};
+use nix::unistd::{self, Gid, Uid};
 
 /// Marks everything above stderr as closed on exec, for whoever started us may
 /// have left descriptors open (close_range(2), Linux 5.11; before that by hand).
@@ -54,6 +56,47 @@ pub fn reopen_nonblocking(fd: BorrowedFd) -> io::Result<OwnedFd> {
     let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
     let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
     Ok(OpenOptions::new().append(true).custom_flags(flags).open(path)?.into())
+}
+
+/// Opens a pipe once more, for reading and writing, and closes the end that was
+/// given: a service that holds it may write without a reader, and whoever takes
+/// over from us can open it again through /proc (proc(5), /proc/pid/fd). `owner`
+/// is to be able to open it, too, as /dev/stdout.
+///
+/// # Errors
+/// What fchown(2) and open(2) say. Without /proc it is the given end, which
+/// waits, as services expect.
+pub fn reopen_pipe(end: OwnedFd, owner: Option<(u32, u32)>) -> io::Result<OwnedFd> {
+    if let Some((uid, gid)) = owner {
+        unistd::fchown(&end, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
+    }
+    let path = format!("/proc/self/fd/{}", end.as_raw_fd());
+    match OpenOptions::new().read(true).write(true).open(path) {
+        Ok(pipe) => Ok(pipe.into()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            fcntl(&end, FcntlArg::F_SETFL(OFlag::empty()))?;
+            Ok(end)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// How many bytes a pipe takes at once, whole pages being free or not at all
+/// (pipe(7)).
+///
+/// # Errors
+/// What fcntl(2) and ioctl(2) say.
+pub fn room(pipe: BorrowedFd) -> io::Result<usize> {
+    let size = usize::try_from(fcntl(pipe, FcntlArg::F_GETPIPE_SZ)?).unwrap_or(0);
+    let mut held: libc::c_int = 0;
+    // SAFETY: FIONREAD writes one int (ioctl_tty(2), pipe(7)).
+    let done = unsafe { libc::ioctl(pipe.as_raw_fd(), libc::FIONREAD, &raw mut held) };
+    if done < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // Each write may have left a page that is not full.
+    let held = usize::try_from(held).unwrap_or(0);
+    Ok(if held == 0 { size } else { size.saturating_sub(held).saturating_sub(4096) })
 }
 
 /// Whether a write to `fd` would be taken at once, as far as poll(2) can tell.

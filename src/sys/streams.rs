@@ -6,6 +6,7 @@ use std::ffi::{CStr, CString, c_int};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
+use nix::fcntl;
 use nix::sys::stat::{SFlag, fstat};
 
 use super::child::fault;
@@ -22,6 +23,8 @@ pub enum Source {
     File(CString),
     /// Wherever stdout leads.
     Stdout,
+    /// This descriptor of ours, which closes on exec.
+    Descriptor(RawFd),
 }
 
 /// Opens those of the three streams which are `wanted`; answers with those that
@@ -44,6 +47,7 @@ pub(super) fn open_streams(
         *is_late = match source {
             Source::Inherit => false,
             Source::Null => !redirect(null.as_raw_fd(), number, step)?,
+            Source::Descriptor(fd) => !redirect(*fd, number, step)?,
             Source::Stdout if is_stdout_late => true,
             Source::Stdout => !redirect(1, number, step)?,
             Source::File(path) => match open_file(path, number, is_careful) {
@@ -56,6 +60,30 @@ pub(super) fn open_streams(
     }
     Ok(late)
 }
+
+/// Hands `passed` to the child as its descriptors 3, 4 and so on. What the child
+/// still needs must be above them, and is: going had these numbers long before.
+pub(super) fn pass(passed: &[RawFd]) -> Result<(), Fault> {
+    let end = i32::try_from(passed.len()).unwrap_or(0).saturating_add(FIRST_PASSED);
+    for (number, &fd) in (FIRST_PASSED..end).zip(passed) {
+        // One that is in the way of another would be overwritten by it.
+        if fd < end && fd != number {
+            return Err(fault(Step::Session, Errno::EBADF));
+        }
+        if fd == number {
+            let none = fcntl::FdFlag::empty();
+            // SAFETY: the descriptor is open, being one of going's own.
+            let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+            fcntl::fcntl(fd, fcntl::F_SETFD(none)).map_err(|errno| fault(Step::Session, errno))?;
+        } else {
+            redirect(fd, number, Step::Session)?;
+        }
+    }
+    Ok(())
+}
+
+/// The first number after the standard streams.
+const FIRST_PASSED: c_int = 3;
 
 /// Makes stream `number` lead where `fd` does; always true.
 fn redirect(fd: RawFd, number: c_int, step: Step) -> Result<bool, Fault> {

@@ -135,7 +135,9 @@ impl Place {
     /// Starts it at the end of other words, such as `setpriv --reuid 1`.
     pub fn start_under(&self, words: &[&str], args: &[&str]) -> Going {
         let (program, confdir) = (program(), self.path("going.d"));
-        let own = [program.as_str(), "-d", &confdir, "--report", "stderr"];
+        // Output in one place, unless the test is about logs and says otherwise.
+        let output = ["-o", "stdout=inherit"];
+        let own = [&[&*program, "-d", &confdir, "--report", "stderr"][..], &output].concat();
         self.start_words(&[words, &own, args].concat())
     }
 
@@ -146,10 +148,10 @@ impl Place {
     }
 
     pub fn start_with(&self, words: &[&str], stdin: Stdio) -> Going {
-        let run = self.path("run");
+        let (run, log) = (self.path("run"), self.path("log"));
         // Our directory is root's: another user's going does without one.
         let is_other = words.contains(&"setpriv") || words.contains(&"script");
-        let own = if is_other { vec![] } else { vec!["-r", run.as_str()] };
+        let own = if is_other { vec![] } else { vec!["-r", run.as_str(), "-l", log.as_str()] };
         let words = [words, &own].concat();
         let (first, rest) = words.split_first().unwrap();
         let mut child = Command::new(first)

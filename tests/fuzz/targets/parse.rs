@@ -3,7 +3,7 @@
 
 #![no_main]
 
-use going::config::keys::{KEYS, differences};
+use going::config::keys::{all, differences};
 use going::config::{Complaint, Spec, line_of, parse, set_default};
 use libfuzzer_sys::fuzz_target;
 
@@ -46,7 +46,7 @@ fn refused(text: &[u8], complaints: &[Complaint]) {
 
 fn dump(spec: &Spec) -> String {
     let mut text = String::new();
-    for key in &KEYS {
+    for key in all() {
         for value in (key.get)(spec).split('\n').filter(|value| !value.is_empty()) {
             text += &format!("{}={value}\n", key.name);
         }

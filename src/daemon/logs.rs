@@ -1,0 +1,504 @@
+//! The pipes between services and going-log. Going only hands them over: it
+//! never reads output, so that no amount of it can keep the loop from its work,
+//! and it keeps each read end until going-log says that it has read all, so that
+//! going-log may die at any time.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::sys::socket::{ControlMessage, MsgFlags, recv, sendmsg};
+use nix::sys::stat::fstat;
+use nix::unistd::pipe2;
+
+use super::Daemon;
+use super::logger::{self, Place};
+use super::report::{Level, report};
+use crate::config::{Full, Log, Spec, Stream, Timestamps};
+use crate::protocol::Message;
+use crate::supervise::{Slot, State};
+use crate::sys::fds;
+
+/// Where going-log answers; clients and children have other numbers.
+pub(super) const LOGGER: usize = super::server::LISTENER - 1;
+
+/// What waits for going-log while it is away or slow, in bytes. Beyond it marks
+/// are left out; the pipes themselves are never.
+const WAITING_MAX: usize = 64 * 1024;
+
+/// A datagram from going-log is no longer than this.
+const ANSWER_MAX: usize = 8 * 1024;
+
+/// All pipes, and the connection to their reader.
+pub(super) struct Logs {
+    pub(super) place: Place,
+    connection: Option<OwnedFd>,
+    pipes: Vec<Pipe>,
+    /// What going-log is to be told, in this order.
+    waiting: VecDeque<Word>,
+    waiting_bytes: usize,
+}
+
+/// The read end of a pipe that going-log has not read to its end.
+struct Pipe {
+    end: OwnedFd,
+    /// The number of its inode, by which both of us know it.
+    id: u64,
+    owner: Owner,
+    which: Which,
+}
+
+/// Whose output a pipe holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Owner {
+    Service(Slot),
+    /// One that was forgotten while its last words were not read.
+    Gone(Box<str>),
+}
+
+/// Which of its streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Which {
+    Stdout,
+    Stderr,
+}
+
+/// Something to be said to going-log.
+enum Word {
+    /// Here is this pipe.
+    Take(u64),
+    /// A finished message.
+    Text(Box<[u8]>),
+}
+
+/// The pipes of one run, before its process is there.
+#[derive(Default)]
+pub(super) struct Run {
+    /// Read ends for going-log, and which stream each is for.
+    pub(super) outputs: Vec<(OwnedFd, Which)>,
+    /// The service's own ends, for the child.
+    theirs: [Option<OwnedFd>; 3],
+    /// Our end of its stdin.
+    pub(super) input: Option<OwnedFd>,
+}
+
+impl Run {
+    /// Makes the pipes that a spec asks for; `uid` is to own them.
+    ///
+    /// # Errors
+    /// What pipe2(2) and open(2) say.
+    pub(super) fn prepare(spec: &Spec, owner: Option<(u32, u32)>) -> io::Result<Run> {
+        let mut run = Run::default();
+        let [stdin, stdout, stderr] = &mut run.theirs;
+        if spec.stdin == Stream::Pipe {
+            let (read, write) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
+            *stdin = Some(fds::reopen_pipe(read, owner)?);
+            run.input = Some(write);
+        }
+        for (stream, which, theirs) in
+            [(&spec.stdout, Which::Stdout, stdout), (&spec.stderr, Which::Stderr, stderr)]
+        {
+            if needs_pipe(stream, &spec.log) {
+                let (read, write) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
+                *theirs = Some(fds::reopen_pipe(write, owner)?);
+                run.outputs.push((read, which));
+            }
+        }
+        Ok(run)
+    }
+
+    /// Whether going-log is needed.
+    pub(super) fn has_output(&self) -> bool {
+        !self.outputs.is_empty()
+    }
+
+    /// The descriptor that stream `number` of the child is to be.
+    pub(super) fn descriptor(&self, number: usize) -> Option<RawFd> {
+        self.theirs.get(number)?.as_ref().map(AsRawFd::as_raw_fd)
+    }
+}
+
+/// Whether going-log is to read a stream.
+pub(super) fn needs_pipe(stream: &Stream, log: &Log) -> bool {
+    match stream {
+        Stream::Log | Stream::Syslog => true,
+        Stream::Inherit => log.prefix,
+        Stream::Null | Stream::File(_) | Stream::Stdout | Stream::Pipe => false,
+    }
+}
+
+impl Logs {
+    pub(super) fn new(place: Place) -> Logs {
+        Logs {
+            place,
+            connection: None,
+            pipes: Vec::new(),
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+        }
+    }
+
+    /// Takes a new connection: going-log is to have every pipe, again or for the
+    /// first time, before it hears anything else.
+    pub(super) fn connect(&mut self, connection: OwnedFd, registry: &Registry) -> io::Result<()> {
+        self.disconnect(registry);
+        let interest = Interest::READABLE.add(Interest::WRITABLE);
+        registry.register(&mut SourceFd(&connection.as_raw_fd()), Token(LOGGER), interest)?;
+        self.connection = Some(connection);
+        self.waiting.retain(|word| matches!(word, Word::Text(_)));
+        for pipe in self.pipes.iter().rev() {
+            self.waiting.push_front(Word::Take(pipe.id));
+        }
+        Ok(())
+    }
+
+    fn disconnect(&mut self, registry: &Registry) {
+        if let Some(connection) = self.connection.take() {
+            // By hand, as for the ears of children.
+            let _ = registry.deregister(&mut SourceFd(&connection.as_raw_fd()));
+        }
+    }
+
+    fn say(&mut self, message: &Message) {
+        let mut bytes = Vec::new();
+        message.write(&mut bytes);
+        if self.waiting_bytes.saturating_add(bytes.len()) > WAITING_MAX {
+            return;
+        }
+        self.waiting_bytes = self.waiting_bytes.saturating_add(bytes.len());
+        self.waiting.push_back(Word::Text(bytes.into()));
+    }
+
+    /// The pipe of a stream's latest run.
+    pub(super) fn latest_id(&self, slot: Slot, which: Which) -> Option<u64> {
+        let is_it = |pipe: &&Pipe| pipe.owner == Owner::Service(slot) && pipe.which == which;
+        self.pipes.iter().rev().find(is_it).map(|pipe| pipe.id)
+    }
+
+    /// Lets going of the services which are no more; their last words stay.
+    fn forget(&mut self, slot: Slot, name: &str) {
+        for pipe in self.pipes.iter_mut().filter(|it| it.owner == Owner::Service(slot)) {
+            pipe.owner = Owner::Gone(name.into());
+        }
+    }
+}
+
+impl Daemon {
+    /// Whether going-log runs, or is about to: starts it at the first need.
+    pub(super) fn need_logger(&mut self) {
+        let Some(logs) = &self.logs else { return };
+        if self.supervisor.find(logger::NAME).is_none() {
+            let definition = logs.place.definition();
+            self.supervisor.add(logger::NAME, definition, self.now);
+        }
+        if let Some(slot) = self.supervisor.find(logger::NAME) {
+            self.supervisor.close_last(slot);
+        }
+    }
+
+    /// What going-log gets beside its streams: the socket at which it hears of
+    /// pipes, and its journal. We connect at once, for the kernel lets us before
+    /// anybody accepts.
+    ///
+    /// # Errors
+    /// What bind(2), connect(2) and open(2) say.
+    pub(super) fn open_logger(&mut self) -> io::Result<[OwnedFd; 2]> {
+        let missing = || io::Error::from(io::ErrorKind::NotFound);
+        let logs = self.logs.as_mut().ok_or_else(missing)?;
+        let (passed, connection) = logs.place.open()?;
+        logs.connect(connection, self.poll.registry())?;
+        Ok(passed)
+    }
+
+    /// Takes the pipes of a run that has begun.
+    pub(super) fn keep_pipes(&mut self, slot: Slot, run: Run, spec: &Spec) {
+        if let (Some(logs), Some(service)) = (&mut self.logs, self.supervisor.get(slot)) {
+            if spec.log.truncate {
+                logs.say(&clear(&service.name));
+            }
+        }
+        self.take_pipes(slot, run);
+    }
+
+    /// Takes pipes, and has going-log read those of output.
+    pub(super) fn take_pipes(&mut self, slot: Slot, run: Run) {
+        if let Some(input) = run.input {
+            self.inputs.retain(|(it, _)| *it != slot);
+            self.inputs.push((slot, input));
+        }
+        let Some(logs) = &mut self.logs else { return };
+        for (end, which) in run.outputs {
+            let Ok(stat) = fstat(&end) else { continue };
+            logs.waiting.push_back(Word::Take(stat.st_ino));
+            logs.pipes.push(Pipe { end, id: stat.st_ino, owner: Owner::Service(slot), which });
+        }
+    }
+
+    /// Says in a service's log what became of it.
+    pub(super) fn mark(&mut self, slot: Slot, text: &str) {
+        let Some(logs) = &mut self.logs else { return };
+        for which in [Which::Stdout, Which::Stderr] {
+            let Some(id) = logs.latest_id(slot, which) else { continue };
+            let mut message = Message::new();
+            message.add("do", "mark");
+            message.add("id", &id.to_string());
+            message.add("text", text);
+            logs.say(&message);
+        }
+    }
+
+    /// Has going-log keep the logs of a service as its new file says.
+    pub(super) fn renew_log(&mut self, slot: Slot) {
+        let Some(logs) = &mut self.logs else { return };
+        let ids: Vec<_> = logs.pipes.iter().filter(|it| it.owner == Owner::Service(slot)).collect();
+        let ids: Vec<_> = ids.into_iter().map(|pipe| pipe.id).collect();
+        for id in ids {
+            let Some(message) = self.describe_pipe(id, "set") else { continue };
+            if let Some(logs) = &mut self.logs {
+                logs.say(&message);
+            }
+        }
+    }
+
+    /// Has going-log open its files again.
+    pub(super) fn reopen_logs(&mut self) {
+        let Some(logs) = &mut self.logs else { return };
+        let mut message = Message::new();
+        message.add("do", "reopen");
+        logs.say(&message);
+    }
+
+    /// Has going-log empty the logs of a service. An event tells when it is done.
+    pub(super) fn order_clear(&mut self, slot: Slot) -> (&'static str, &'static str) {
+        let has_log =
+            self.spec(slot).is_some_and(|it| it.stdout == Stream::Log || it.stderr == Stream::Log);
+        match (&mut self.logs, self.supervisor.get(slot)) {
+            (Some(logs), Some(service)) if has_log => {
+                logs.say(&clear(&service.name));
+                ("done", "")
+            }
+            _ => ("failed", "it has no log"),
+        }
+    }
+
+    /// The file that a stream of a service is written to, if it is one.
+    pub(super) fn log_file(&self, name: &str, stream: &Stream, which: Which) -> Option<String> {
+        let stream_name = match which {
+            Which::Stdout => "",
+            // No name of a service has a plus in it.
+            Which::Stderr => "+stderr",
+        };
+        match stream {
+            Stream::Log => {
+                let file = format!("{name}{stream_name}.log");
+                let directory = &self.logs.as_ref()?.place.directory;
+                Some(directory.join(file).to_string_lossy().into_owned())
+            }
+            Stream::File(path) => Some(path.clone()),
+            Stream::Null | Stream::Inherit | Stream::Stdout | Stream::Syslog | Stream::Pipe => None,
+        }
+    }
+
+    /// A service is no more.
+    pub(super) fn forget_pipes(&mut self, slot: Slot) {
+        self.inputs.retain(|(it, _)| *it != slot);
+        let (Some(logs), Some(service)) = (&mut self.logs, self.supervisor.get(slot)) else {
+            return;
+        };
+        logs.forget(slot, &service.name);
+    }
+
+    /// Hears going-log, and says what is to be said. Called in each turn.
+    pub(super) fn talk_to_logger(&mut self) {
+        if self.heard.contains(&LOGGER) {
+            self.hear_logger();
+        }
+        while let Some(word) = self.logs.as_mut().and_then(|logs| logs.waiting.pop_front()) {
+            let is_said = match &word {
+                Word::Text(bytes) => self.send(bytes, None),
+                Word::Take(id) => match self.describe_pipe(*id, "take") {
+                    Some(message) => {
+                        let mut bytes = Vec::new();
+                        message.write(&mut bytes);
+                        self.send(&bytes, Some(*id))
+                    }
+                    // Read to its end meanwhile.
+                    None => true,
+                },
+            };
+            let Some(logs) = &mut self.logs else { return };
+            match (is_said, word) {
+                (false, word) => {
+                    logs.waiting.push_front(word);
+                    return;
+                }
+                (true, Word::Text(bytes)) => {
+                    logs.waiting_bytes = logs.waiting_bytes.saturating_sub(bytes.len());
+                }
+                (true, Word::Take(_)) => {}
+            }
+        }
+    }
+
+    /// Sends one datagram, with a pipe or without; false if it must wait.
+    fn send(&self, bytes: &[u8], pipe: Option<u64>) -> bool {
+        let Some(logs) = &self.logs else { return true };
+        let Some(connection) = &logs.connection else { return false };
+        let end = pipe.and_then(|id| logs.pipes.iter().find(|it| it.id == id));
+        let ends: Vec<_> = end.iter().map(|pipe| pipe.end.as_raw_fd()).collect();
+        let rights = [ControlMessage::ScmRights(&ends)];
+        let rights = if ends.is_empty() { &[][..] } else { &rights[..] };
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+        let sent =
+            sendmsg::<()>(connection.as_raw_fd(), &[IoSlice::new(bytes)], rights, flags, None);
+        match sent {
+            Ok(_) => true,
+            // ETOOMANYREFS: more descriptors under way than we may have open
+            // (unix(7)). Either ends when going-log reads, and the poll tells.
+            Err(Errno::EAGAIN | Errno::ETOOMANYREFS | Errno::ENOBUFS | Errno::EINTR) => false,
+            // It is dead; all pipes are sent to its successor.
+            Err(Errno::EPIPE | Errno::ECONNRESET | Errno::ENOTCONN) => false,
+            // A message that the kernel never takes must not stop all others.
+            Err(_) => true,
+        }
+    }
+
+    /// What going-log must know of a pipe; `None` if there is none of that number.
+    fn describe_pipe(&self, id: u64, word: &str) -> Option<Message> {
+        let pipe = self.logs.as_ref()?.pipes.iter().find(|it| it.id == id)?;
+        let (name, spec) = match &pipe.owner {
+            Owner::Service(slot) => {
+                (&self.supervisor.get(*slot)?.name, self.spec(*slot).unwrap_or_default())
+            }
+            Owner::Gone(name) => (name, Spec::default()),
+        };
+        Some(describe(word, id, name, pipe.which, &spec))
+    }
+
+    fn hear_logger(&mut self) {
+        let mut buffer = [0; ANSWER_MAX];
+        loop {
+            let Some(connection) = self.logs.as_ref().and_then(|it| it.connection.as_ref()) else {
+                return;
+            };
+            let received = recv(connection.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT);
+            let length = match received {
+                Err(Errno::EAGAIN) => return,
+                Err(Errno::EINTR) => continue,
+                // It is gone: when it is reaped, another one is started.
+                Ok(0) | Err(_) => {
+                    if let Some(logs) = &mut self.logs {
+                        logs.disconnect(self.poll.registry());
+                    }
+                    return;
+                }
+                Ok(length) => length,
+            };
+            let message = buffer.get(..length).and_then(|bytes| Message::parse(bytes).ok());
+            if let Some(message) = message {
+                self.obey_logger(&message);
+            }
+        }
+    }
+
+    fn obey_logger(&mut self, message: &Message) {
+        if let (Some(id), Some(logs)) = (message.number("done"), &mut self.logs) {
+            logs.pipes.retain(|pipe| pipe.id != id);
+        }
+        if let Some(text) = message.get("report") {
+            let level = match message.get("level") {
+                Some("error") => Level::Error,
+                Some("info") => Level::Info,
+                _ => Level::Warning,
+            };
+            report!(self.reporter, level, "{}: {text}", logger::NAME);
+        }
+        let Some(name) = message.get("name") else { return };
+        if message.get("did") == Some("clear") {
+            self.events_ring.log(self.now, name, "cleared", "");
+        } else if message.get("failed") == Some("clear") {
+            self.events_ring.log(self.now, name, "kept", message.get("why").unwrap_or(""));
+        }
+    }
+
+    /// Writes a line to the stdin of a service; what went wrong if it did.
+    pub(super) fn send_input(&self, slot: Slot, text: &str) -> Result<(), &'static str> {
+        let Some((_, input)) = self.inputs.iter().find(|(it, _)| *it == slot) else {
+            return Err("it has no stdin=pipe");
+        };
+        let is_up =
+            self.supervisor.get(slot).is_some_and(|it| matches!(it.state, State::Up { .. }));
+        if !is_up {
+            return Err("it does not run");
+        }
+        write_whole(input.as_fd(), format!("{text}\n").as_bytes())
+    }
+}
+
+/// All or nothing: half a line would become the beginning of the next one.
+fn write_whole(pipe: BorrowedFd, line: &[u8]) -> Result<(), &'static str> {
+    match fds::room(pipe) {
+        Ok(room) if room >= line.len() => {}
+        Ok(_) => return Err("it does not read its stdin, and the pipe is full"),
+        Err(_) => return Err("its stdin cannot be written"),
+    }
+    match nix::unistd::write(pipe, line) {
+        Ok(length) if length == line.len() => Ok(()),
+        Ok(_) => Err("only a part of it could be written"),
+        Err(Errno::EAGAIN) => Err("it does not read its stdin, and the pipe is full"),
+        Err(_) => Err("its stdin cannot be written"),
+    }
+}
+
+fn clear(name: &str) -> Message {
+    let mut message = Message::new();
+    message.add("do", "clear");
+    message.add("name", name);
+    message
+}
+
+fn describe(word: &str, id: u64, name: &str, which: Which, spec: &Spec) -> Message {
+    let yes = |is: bool| if is { "yes" } else { "no" };
+    let log = &spec.log;
+    let (stream, word_of_it) = match which {
+        Which::Stdout => (&spec.stdout, "stdout"),
+        Which::Stderr => (&spec.stderr, "stderr"),
+    };
+    let to = match stream {
+        Stream::Inherit => "console",
+        Stream::Syslog => "syslog",
+        // The file may say something else by now; what was logged still is.
+        Stream::Log | Stream::Null | Stream::File(_) | Stream::Stdout | Stream::Pipe => "file",
+    };
+    let timestamps = match log.timestamps {
+        Timestamps::Utc => "utc",
+        Timestamps::Local => "local",
+        Timestamps::No => "no",
+    };
+    let rate = match log.rate {
+        Some(rate) => format!("{}/{}", rate.lines, rate.within.as_millis()),
+        None => "unlimited".to_owned(),
+    };
+    let mut message = Message::new();
+    for (key, value) in [
+        ("do", word),
+        ("id", &id.to_string()),
+        ("name", name),
+        ("stream", word_of_it),
+        ("to", to),
+        ("size", &log.size.to_string()),
+        ("keep", &log.keep.to_string()),
+        ("compress", yes(log.compress)),
+        ("timestamps", timestamps),
+        ("strip-ansi", yes(log.strip_ansi)),
+        ("rate", &rate),
+        ("full", if log.full == Full::Block { "block" } else { "drop" }),
+    ] {
+        message.add(key, value);
+    }
+    message
+}

@@ -1,0 +1,77 @@
+//! The pipes of services that ran on while nobody supervised them: they hold
+//! their own ends, and through /proc those can be opened once more. Nothing but
+//! a pipe of the very number that was written down is ever taken for one.
+
+use std::fs::{self, OpenOptions};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+
+use nix::libc;
+use nix::sys::stat::fstat;
+
+use super::Daemon;
+use super::logger;
+use super::logs::{Run, Which};
+use super::report::{Level, report};
+use crate::config::Signal;
+use crate::supervise::{Pid, Slot};
+use crate::sys::processes;
+
+impl Daemon {
+    /// The numbers of the pipes of a service's run: stdin, stdout and stderr, 0
+    /// where there is none. To be written down, and given to `reclaim_pipes`.
+    pub(super) fn pipe_ids(&self, slot: Slot) -> [u64; 3] {
+        let input = self.inputs.iter().find(|(it, _)| *it == slot);
+        let input = input.and_then(|(_, end)| fstat(end).ok()).map_or(0, |stat| stat.st_ino);
+        let id = |which| self.logs.as_ref().and_then(|logs| logs.latest_id(slot, which));
+        [input, id(Which::Stdout).unwrap_or(0), id(Which::Stderr).unwrap_or(0)]
+    }
+
+    /// Opens the pipes of a service that runs already, if it still holds them.
+    pub(super) fn reclaim_pipes(&mut self, slot: Slot, pid: Pid, ids: [u64; 3]) {
+        let [stdin, stdout, stderr] = ids;
+        let mut run = Run::default();
+        if stdin != 0 {
+            run.input = find_pipe(pid, stdin, true);
+        }
+        for (id, which) in [(stdout, Which::Stdout), (stderr, Which::Stderr)] {
+            if id != 0 {
+                run.outputs.extend(find_pipe(pid, id, false).map(|end| (end, which)));
+            }
+        }
+        self.take_pipes(slot, run);
+    }
+
+    /// Connects to a going-log that ran on. One that cannot be talked to is
+    /// killed, and so replaced.
+    pub(super) fn rejoin_logger(&mut self, pid: Pid) {
+        let Some(logs) = &mut self.logs else { return };
+        let joined = logs.place.rejoin().and_then(|it| logs.connect(it, self.poll.registry()));
+        if let Err(error) = joined {
+            let why = crate::sys::explain(&error);
+            report!(self.reporter, Level::Warning, "{}: can't be reached: {why}", logger::NAME);
+            // It was found by its pid and start time in this very turn.
+            let _ = processes::signal(pid, Signal::KILL);
+        }
+    }
+}
+
+/// A pipe of this number among the descriptors of a process, opened once more.
+fn find_pipe(pid: Pid, id: u64, is_written: bool) -> Option<OwnedFd> {
+    let entries = fs::read_dir(format!("/proc/{}/fd", pid.0)).ok()?;
+    entries.flatten().find_map(|entry| {
+        let path = entry.path();
+        // Links to pipes read `pipe:[NUMBER]` (proc(5)), and cost no opening.
+        let link = fs::read_link(&path).ok()?;
+        if link.to_str()? != format!("pipe:[{id}]") {
+            return None;
+        }
+        let file = OpenOptions::new()
+            .read(!is_written)
+            .write(is_written)
+            .custom_flags(libc::O_NONBLOCK)
+            .open(&path)
+            .ok()?;
+        (file.metadata().ok()?.ino() == id).then(|| file.into())
+    })
+}
