@@ -58,8 +58,8 @@ impl Directory {
     /// Reads all events; whether any of them can have changed the listing.
     pub fn has_rung(&mut self) -> bool {
         let mut has_rung = false;
-        // Space for fifty events; the rest is read in the next turn.
-        let mut buffer = [0; 4096];
+        // Space for three events with the longest names there can be (inotify(7)).
+        let mut buffer = [0; 1024];
         loop {
             let Ok(events) = self.inotify.read_events(&mut buffer) else { return has_rung };
             for event in events {

@@ -9,7 +9,7 @@ use mio::{Interest, Token};
 use nix::libc;
 
 use super::family::{self, Census, Head};
-use super::logs::Run;
+use super::pipes::Run;
 use super::report::{Level, report};
 use super::{Daemon, logger, spawn};
 use crate::config::{Signal, Spec, Whom};

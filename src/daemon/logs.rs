@@ -5,23 +5,21 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
 use nix::sys::socket::{ControlMessage, MsgFlags, recv, sendmsg};
 use nix::sys::stat::fstat;
-use nix::unistd::pipe2;
 
 use super::Daemon;
 use super::logger::{self, Place};
+use super::pipes::{Run, Which, write_whole};
 use super::report::{Level, report};
-use crate::config::{Full, Log, Spec, Stream, Timestamps};
+use crate::config::{Full, Spec, Stream, Timestamps};
 use crate::protocol::Message;
 use crate::supervise::{Slot, State};
-use crate::sys::fds;
 
 /// Where going-log answers; clients and children have other numbers.
 pub(super) const LOGGER: usize = super::server::LISTENER - 1;
@@ -30,14 +28,25 @@ pub(super) const LOGGER: usize = super::server::LISTENER - 1;
 /// are left out; the pipes themselves are never.
 const WAITING_MAX: usize = 64 * 1024;
 
-/// A datagram from going-log is no longer than this.
-const ANSWER_MAX: usize = 8 * 1024;
+/// A datagram from going-log is no longer than this; the rest of a longer report
+/// is cut.
+const ANSWER_MAX: usize = 1024;
+
+/// Pipes are kept in a list which grows by so many: doubled, it would be half
+/// empty, and with a thousand services that is a lot.
+const PIPES_MORE: usize = 16;
+
+/// So many words may wait without the list of them being kept for more.
+const FEW: usize = 16;
 
 /// All pipes, and the connection to their reader.
 pub(super) struct Logs {
     pub(super) place: Place,
     connection: Option<OwnedFd>,
     pipes: Vec<Pipe>,
+    /// The names of services that were forgotten while their last words were not
+    /// read, by pipe.
+    gone: Vec<(u32, Box<str>)>,
     /// What going-log is to be told, in this order.
     waiting: VecDeque<Word>,
     waiting_bytes: usize,
@@ -46,89 +55,20 @@ pub(super) struct Logs {
 /// The read end of a pipe that going-log has not read to its end.
 struct Pipe {
     end: OwnedFd,
-    /// The number of its inode, by which both of us know it.
-    id: u64,
-    owner: Owner,
+    /// The number of its inode, by which both of us know it; 32 bits, as the
+    /// kernel counts pipes (get_next_ino() of fs/inode.c).
+    id: u32,
+    /// Whose output it holds; nobody's if the service was forgotten.
+    slot: Option<Slot>,
     which: Which,
-}
-
-/// Whose output a pipe holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Owner {
-    Service(Slot),
-    /// One that was forgotten while its last words were not read.
-    Gone(Box<str>),
-}
-
-/// Which of its streams.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Which {
-    Stdout,
-    Stderr,
 }
 
 /// Something to be said to going-log.
 enum Word {
     /// Here is this pipe.
-    Take(u64),
+    Take(u32),
     /// A finished message.
     Text(Box<[u8]>),
-}
-
-/// The pipes of one run, before its process is there.
-#[derive(Default)]
-pub(super) struct Run {
-    /// Read ends for going-log, and which stream each is for.
-    pub(super) outputs: Vec<(OwnedFd, Which)>,
-    /// The service's own ends, for the child.
-    theirs: [Option<OwnedFd>; 3],
-    /// Our end of its stdin.
-    pub(super) input: Option<OwnedFd>,
-}
-
-impl Run {
-    /// Makes the pipes that a spec asks for; `uid` is to own them.
-    ///
-    /// # Errors
-    /// What pipe2(2) and open(2) say.
-    pub(super) fn prepare(spec: &Spec, owner: Option<(u32, u32)>) -> io::Result<Run> {
-        let mut run = Run::default();
-        let [stdin, stdout, stderr] = &mut run.theirs;
-        if spec.stdin == Stream::Pipe {
-            let (read, write) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
-            *stdin = Some(fds::reopen_pipe(read, owner)?);
-            run.input = Some(write);
-        }
-        for (stream, which, theirs) in
-            [(&spec.stdout, Which::Stdout, stdout), (&spec.stderr, Which::Stderr, stderr)]
-        {
-            if needs_pipe(stream, &spec.log) {
-                let (read, write) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
-                *theirs = Some(fds::reopen_pipe(write, owner)?);
-                run.outputs.push((read, which));
-            }
-        }
-        Ok(run)
-    }
-
-    /// Whether going-log is needed.
-    pub(super) fn has_output(&self) -> bool {
-        !self.outputs.is_empty()
-    }
-
-    /// The descriptor that stream `number` of the child is to be.
-    pub(super) fn descriptor(&self, number: usize) -> Option<RawFd> {
-        self.theirs.get(number)?.as_ref().map(AsRawFd::as_raw_fd)
-    }
-}
-
-/// Whether going-log is to read a stream.
-pub(super) fn needs_pipe(stream: &Stream, log: &Log) -> bool {
-    match stream {
-        Stream::Log | Stream::Syslog => true,
-        Stream::Inherit => log.prefix,
-        Stream::Null | Stream::File(_) | Stream::Stdout | Stream::Pipe => false,
-    }
 }
 
 impl Logs {
@@ -137,6 +77,7 @@ impl Logs {
             place,
             connection: None,
             pipes: Vec::new(),
+            gone: Vec::new(),
             waiting: VecDeque::new(),
             waiting_bytes: 0,
         }
@@ -174,15 +115,18 @@ impl Logs {
     }
 
     /// The pipe of a stream's latest run.
-    pub(super) fn latest_id(&self, slot: Slot, which: Which) -> Option<u64> {
-        let is_it = |pipe: &&Pipe| pipe.owner == Owner::Service(slot) && pipe.which == which;
+    pub(super) fn latest_id(&self, slot: Slot, which: Which) -> Option<u32> {
+        let slot = Some(slot);
+        let is_it = |pipe: &&Pipe| pipe.slot == slot && pipe.which == which;
         self.pipes.iter().rev().find(is_it).map(|pipe| pipe.id)
     }
 
     /// Lets going of the services which are no more; their last words stay.
     fn forget(&mut self, slot: Slot, name: &str) {
-        for pipe in self.pipes.iter_mut().filter(|it| it.owner == Owner::Service(slot)) {
-            pipe.owner = Owner::Gone(name.into());
+        let slot = Some(slot);
+        for pipe in self.pipes.iter_mut().filter(|it| it.slot == slot) {
+            pipe.slot = None;
+            self.gone.push((pipe.id, name.into()));
         }
     }
 }
@@ -232,9 +176,13 @@ impl Daemon {
         }
         let Some(logs) = &mut self.logs else { return };
         for (end, which) in run.outputs {
-            let Ok(stat) = fstat(&end) else { continue };
-            logs.waiting.push_back(Word::Take(stat.st_ino));
-            logs.pipes.push(Pipe { end, id: stat.st_ino, owner: Owner::Service(slot), which });
+            let id = fstat(&end).ok().and_then(|stat| u32::try_from(stat.st_ino).ok());
+            let Some(id) = id else { continue };
+            logs.waiting.push_back(Word::Take(id));
+            if logs.pipes.len() == logs.pipes.capacity() {
+                logs.pipes.reserve_exact(PIPES_MORE);
+            }
+            logs.pipes.push(Pipe { end, id, slot: Some(slot), which });
         }
     }
 
@@ -254,8 +202,9 @@ impl Daemon {
     /// Has going-log keep the logs of a service as its new file says.
     pub(super) fn renew_log(&mut self, slot: Slot) {
         let Some(logs) = &mut self.logs else { return };
-        let ids: Vec<_> = logs.pipes.iter().filter(|it| it.owner == Owner::Service(slot)).collect();
-        let ids: Vec<_> = ids.into_iter().map(|pipe| pipe.id).collect();
+        let owner = Some(slot);
+        let pipes = logs.pipes.iter().filter(|it| it.slot == owner);
+        let ids: Vec<_> = pipes.map(|pipe| pipe.id).collect();
         for id in ids {
             let Some(message) = self.describe_pipe(id, "set") else { continue };
             if let Some(logs) = &mut self.logs {
@@ -342,10 +291,14 @@ impl Daemon {
                 (true, Word::Take(_)) => {}
             }
         }
+        if let Some(logs) = &mut self.logs {
+            // A thousand starts at once are rare; their space is given back.
+            logs.waiting.shrink_to(FEW);
+        }
     }
 
     /// Sends one datagram, with a pipe or without; false if it must wait.
-    fn send(&self, bytes: &[u8], pipe: Option<u64>) -> bool {
+    fn send(&self, bytes: &[u8], pipe: Option<u32>) -> bool {
         let Some(logs) = &self.logs else { return true };
         let Some(connection) = &logs.connection else { return false };
         let end = pipe.and_then(|id| logs.pipes.iter().find(|it| it.id == id));
@@ -368,13 +321,12 @@ impl Daemon {
     }
 
     /// What going-log must know of a pipe; `None` if there is none of that number.
-    fn describe_pipe(&self, id: u64, word: &str) -> Option<Message> {
-        let pipe = self.logs.as_ref()?.pipes.iter().find(|it| it.id == id)?;
-        let (name, spec) = match &pipe.owner {
-            Owner::Service(slot) => {
-                (&self.supervisor.get(*slot)?.name, self.spec(*slot).unwrap_or_default())
-            }
-            Owner::Gone(name) => (name, Spec::default()),
+    fn describe_pipe(&self, id: u32, word: &str) -> Option<Message> {
+        let logs = self.logs.as_ref()?;
+        let pipe = logs.pipes.iter().find(|it| it.id == id)?;
+        let (name, spec) = match pipe.slot {
+            Some(slot) => (&self.supervisor.get(slot)?.name, self.spec(slot).unwrap_or_default()),
+            None => (&logs.gone.iter().find(|it| it.0 == id)?.1, Spec::default()),
         };
         Some(describe(word, id, name, pipe.which, &spec))
     }
@@ -407,7 +359,8 @@ impl Daemon {
 
     fn obey_logger(&mut self, message: &Message) {
         if let (Some(id), Some(logs)) = (message.number("done"), &mut self.logs) {
-            logs.pipes.retain(|pipe| pipe.id != id);
+            logs.pipes.retain(|pipe| u64::from(pipe.id) != id);
+            logs.gone.retain(|(it, _)| u64::from(*it) != id);
         }
         if let Some(text) = message.get("report") {
             let level = match message.get("level") {
@@ -439,21 +392,6 @@ impl Daemon {
     }
 }
 
-/// All or nothing: half a line would become the beginning of the next one.
-fn write_whole(pipe: BorrowedFd, line: &[u8]) -> Result<(), &'static str> {
-    match fds::room(pipe) {
-        Ok(room) if room >= line.len() => {}
-        Ok(_) => return Err("it does not read its stdin, and the pipe is full"),
-        Err(_) => return Err("its stdin cannot be written"),
-    }
-    match nix::unistd::write(pipe, line) {
-        Ok(length) if length == line.len() => Ok(()),
-        Ok(_) => Err("only a part of it could be written"),
-        Err(Errno::EAGAIN) => Err("it does not read its stdin, and the pipe is full"),
-        Err(_) => Err("its stdin cannot be written"),
-    }
-}
-
 fn clear(name: &str) -> Message {
     let mut message = Message::new();
     message.add("do", "clear");
@@ -461,7 +399,7 @@ fn clear(name: &str) -> Message {
     message
 }
 
-fn describe(word: &str, id: u64, name: &str, which: Which, spec: &Spec) -> Message {
+fn describe(word: &str, id: u32, name: &str, which: Which, spec: &Spec) -> Message {
     let yes = |is: bool| if is { "yes" } else { "no" };
     let log = &spec.log;
     let (stream, word_of_it) = match which {

@@ -15,6 +15,7 @@ mod family;
 mod logger;
 mod logs;
 mod options;
+mod pipes;
 mod reclaim;
 mod reload;
 mod report;

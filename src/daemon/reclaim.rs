@@ -11,7 +11,7 @@ use nix::sys::stat::fstat;
 
 use super::Daemon;
 use super::logger;
-use super::logs::{Run, Which};
+use super::pipes::{Run, Which};
 use super::report::{Level, report};
 use crate::config::Signal;
 use crate::supervise::{Pid, Slot};
@@ -23,8 +23,11 @@ impl Daemon {
     pub(super) fn pipe_ids(&self, slot: Slot) -> [u64; 3] {
         let input = self.inputs.iter().find(|(it, _)| *it == slot);
         let input = input.and_then(|(_, end)| fstat(end).ok()).map_or(0, |stat| stat.st_ino);
-        let id = |which| self.logs.as_ref().and_then(|logs| logs.latest_id(slot, which));
-        [input, id(Which::Stdout).unwrap_or(0), id(Which::Stderr).unwrap_or(0)]
+        let id = |which| {
+            let id = self.logs.as_ref().and_then(|logs| logs.latest_id(slot, which));
+            id.map_or(0, u64::from)
+        };
+        [input, id(Which::Stdout), id(Which::Stderr)]
     }
 
     /// Opens the pipes of a service that runs already, if it still holds them.

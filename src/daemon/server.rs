@@ -200,7 +200,7 @@ impl Client {
 
     /// Reads once; false if nothing more will come.
     fn read(&mut self) -> bool {
-        let mut bytes = [0; 4096];
+        let mut bytes = [0; 1024];
         match self.stream.read(&mut bytes) {
             Ok(0) => false,
             Ok(count) => {

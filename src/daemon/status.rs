@@ -3,7 +3,7 @@
 
 use super::answer::Target;
 use super::events::millis;
-use super::logs::Which;
+use super::pipes::Which;
 use super::server::Client;
 use super::{Daemon, spawn};
 use crate::config::keys;
@@ -91,10 +91,9 @@ impl Daemon {
         for tag in &spec.tags {
             put(out, "tag", tag);
         }
-        for (key, stream, which) in [
-            ("log", &spec.stdout, Which::Stdout),
-            ("log-stderr", &spec.stderr, Which::Stderr),
-        ] {
+        for (key, stream, which) in
+            [("log", &spec.stdout, Which::Stdout), ("log-stderr", &spec.stderr, Which::Stderr)]
+        {
             // Where a service writes to by itself, only its file tells.
             let is_shown = is_trusted || *stream == Stream::Log;
             if let Some(path) = self.log_file(&service.name, stream, which).filter(|_| is_shown) {

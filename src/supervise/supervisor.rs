@@ -9,7 +9,18 @@ use super::service::Service;
 
 /// A service's place, its own until it is forgotten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Slot(usize);
+pub struct Slot(u32);
+
+impl Slot {
+    /// There are never more services than there can be pids, which fit.
+    fn of(index: usize) -> Slot {
+        Slot(u32::try_from(index).unwrap_or(u32::MAX))
+    }
+
+    fn index(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
 
 /// So many places are kept in queues that are empty most of the time.
 const FEW: usize = 16;
@@ -64,7 +75,7 @@ impl Supervisor {
 
     /// The service in `slot`, unless it was forgotten.
     pub fn get(&self, slot: Slot) -> Option<&Service> {
-        self.slots.get(slot.0)?.as_deref()
+        self.slots.get(slot.index())?.as_deref()
     }
 
     /// All services by name.
@@ -95,11 +106,11 @@ impl Supervisor {
         let slot = match self.slots.iter_mut().enumerate().find(|(_, it)| it.is_none()) {
             Some((free, place)) => {
                 *place = service;
-                Slot(free)
+                Slot::of(free)
             }
             None => {
                 self.slots.push(service);
-                Slot(self.slots.len() - 1)
+                Slot::of(self.slots.len() - 1)
             }
         };
         self.by_name.insert(index, slot);
@@ -108,7 +119,7 @@ impl Supervisor {
 
     /// Gives a service another definition; what follows from that is an event.
     pub fn redefine(&mut self, slot: Slot, definition: Definition) {
-        if let Some(service) = self.slots.get_mut(slot.0).and_then(Option::as_mut) {
+        if let Some(service) = self.slots.get_mut(slot.index()).and_then(Option::as_mut) {
             service.definition = definition;
         }
     }
@@ -119,7 +130,7 @@ impl Supervisor {
         self.by_name.retain(|&it| it != slot);
         self.turns.retain(|&it| it != slot);
         self.outcomes.retain(|it| it.slot != slot);
-        if let Some(place) = self.slots.get_mut(slot.0) {
+        if let Some(place) = self.slots.get_mut(slot.index()) {
             *place = None;
         }
     }
@@ -128,7 +139,7 @@ impl Supervisor {
     pub fn step(&mut self, slot: Slot, event: Event, now: Moment) {
         let dice = self.roll();
         let is_closing = self.is_closing && self.last != Some(slot);
-        let Some(service) = self.slots.get_mut(slot.0).and_then(Option::as_mut) else { return };
+        let Some(service) = self.slots.get_mut(slot.index()).and_then(Option::as_mut) else { return };
         if is_closing {
             // Nothing may come up between the last stop and our exit.
             service.stay = Stay::Closing;
@@ -212,9 +223,9 @@ impl Supervisor {
             return;
         }
         for index in 0..self.slots.len() {
-            let due = self.get(Slot(index)).and_then(|it| it.state.deadline());
+            let due = self.get(Slot::of(index)).and_then(|it| it.state.deadline());
             if due.is_some_and(|due| due <= now) {
-                self.step(Slot(index), Event::Tick, now);
+                self.step(Slot::of(index), Event::Tick, now);
             }
         }
     }
