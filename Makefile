@@ -23,6 +23,8 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 CARGO_TARGET_DIR ?= target
 BUILT = $(CARGO_TARGET_DIR)/built
 
+PROGRAMS = going going-log goingctl
+
 all: static
 
 # The static binary; or the host's own kind, if the target cannot be had. Its std
@@ -48,8 +50,8 @@ static:
 		$(CARGO) build --release --locked $$host $$target; \
 	fi; \
 	mkdir -p $(BUILT); \
-	install -m 755 $(CARGO_TARGET_DIR)/$$target/release/going $(BUILT)/going; \
-	install -m 755 $(CARGO_TARGET_DIR)/$$target/release/goingctl $(BUILT)/goingctl
+	for program in $(PROGRAMS); do \
+		install -m 755 $(CARGO_TARGET_DIR)/$$target/release/$$program $(BUILT)/$$program; done
 
 # Only where nothing was built yet, so that `sudo make install` needs no cargo.
 $(BUILT)/going:
@@ -63,7 +65,8 @@ run: static
 		dir=$$(mktemp -d)/going.d; cp -R etc/going.d "$$dir"; \
 		echo "The examples belong to another user; root runs copies: $$dir"; \
 	fi; \
-	exec $(BUILT)/going -d "$$dir" -r $(CARGO_TARGET_DIR)/run --report stderr $(ARGS)
+	exec $(BUILT)/going -d "$$dir" -r $(CARGO_TARGET_DIR)/run -l $(CARGO_TARGET_DIR)/log \
+		-o stdout=inherit -o log-prefix=yes --report stderr $(ARGS)
 
 check:
 	@./tests/need cargo fmt clippy mandoc
@@ -76,10 +79,13 @@ test: static
 	@./tests/need cargo busybox unshare
 	@./tests/run $(BUILT)/going $(FUZZ)
 
-bench: bench-memory bench-status
+bench: bench-memory bench-status bench-logs
 
 bench-status: static
 	@./tests/bench/status $(BUILT)/going
+
+bench-logs: static
+	@./tests/bench/logs $(BUILT)/going
 
 bench-memory: static
 	@./tests/bench/memory $(BUILT)/going
@@ -90,8 +96,9 @@ install: $(BUILT)/going
 	install -d "$(DESTDIR)$(sbindir)" "$(DESTDIR)$(bindir)"
 	for section in 5 7 8; do install -d "$(DESTDIR)$(mandir)/man$$section" && \
 		install -m 644 man/*.$$section "$(DESTDIR)$(mandir)/man$$section" || exit; done
-	install -m 755 $(BUILT)/going "$(DESTDIR)$(sbindir)/.going.new"
-	mv -f "$(DESTDIR)$(sbindir)/.going.new" "$(DESTDIR)$(sbindir)/going"
+	for program in going-log going; do \
+		install -m 755 $(BUILT)/$$program "$(DESTDIR)$(sbindir)/.$$program.new" && \
+		mv -f "$(DESTDIR)$(sbindir)/.$$program.new" "$(DESTDIR)$(sbindir)/$$program" || exit; done
 	install -m 755 $(BUILT)/goingctl "$(DESTDIR)$(bindir)/.goingctl.new"
 	mv -f "$(DESTDIR)$(bindir)/.goingctl.new" "$(DESTDIR)$(bindir)/goingctl"
 	install -d $(COMPLETIONS)
@@ -109,7 +116,7 @@ COMPLETIONS = "$(DESTDIR)$(bashdir)" "$(DESTDIR)$(zshdir)" "$(DESTDIR)$(fishdir)
 
 # The services in going.d stay.
 uninstall:
-	rm -f "$(DESTDIR)$(sbindir)/going" "$(DESTDIR)$(bindir)/goingctl"
+	rm -f "$(DESTDIR)$(sbindir)/going" "$(DESTDIR)$(sbindir)/going-log" "$(DESTDIR)$(bindir)/goingctl"
 	rm -f "$(DESTDIR)$(bashdir)/goingctl" "$(DESTDIR)$(zshdir)/_goingctl" \
 		"$(DESTDIR)$(fishdir)/goingctl.fish"
 	for page in man/*.[578]; do \
@@ -124,4 +131,4 @@ clean:
 	rm -rf dist tests/fuzz/target
 	$(CARGO) clean
 
-.PHONY: all static run check test bench bench-memory bench-status install uninstall dist clean
+.PHONY: all static run check test bench bench-memory bench-status bench-logs install uninstall dist clean

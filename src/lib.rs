@@ -14,6 +14,7 @@
 pub mod config;
 pub mod ctl;
 pub mod daemon;
+pub mod log;
 pub mod protocol;
 pub mod supervise;
 pub mod sys;

@@ -164,7 +164,7 @@ fn only_a_directory_which_the_user_may_enter_will_do() {
     going.wait_for_all(&[
         "own: started (pid *)",
         &format!(
-            "Can't change working directory to {}: Permission denied (roots: cwd, line 4)",
+            "Can't change working directory to {} as user 54397: Permission denied (roots: cwd, line 4)",
             place.path("roots")
         ),
     ]);

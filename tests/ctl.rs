@@ -251,6 +251,11 @@ fn new_services_are_written_and_run() {
     let said = ctl(&place, &["new", "other", "sotp=INT", "--", "sleep", "1"]);
     assert_eq!(said.code, 2);
     assert!(said.err.contains("unknown key \"sotp\"; did you mean \"stop\"?"), "{said:?}");
+    let said = ctl(&place, &["new", "other", "user=no-such-user", "--", "sleep", "1"]);
+    assert!(said.code == 2 && said.err.contains("no-such-user"), "{said:?}");
+    assert!(!said.err.contains("goingctl-new"), "{said:?}");
+    let said = ctl(&place, &["new", "other", "--", "/no/such/program"]);
+    assert!(said.code == 2 && said.err.contains("/no/such/program"), "{said:?}");
     let files = fs::read_dir(place.dir.join("going.d")).unwrap();
     let files: Vec<_> = files.map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(files, ["web"], "nothing is left lying about");

@@ -159,6 +159,15 @@ fn is_invisible(letter: char) -> bool {
 /// Splits `text` into words as sh(1) does, with single quotes, double quotes and
 /// backslashes, and nothing else of it: no variable, pattern or operator.
 pub fn split(text: &str) -> Result<Vec<String>, String> {
+    scan(text, |word, letter, _| word.push(letter))
+}
+
+/// Splits, and lets `push` add each letter to its word, knowing whether it was
+/// quoted so that it could mean nothing to a shell.
+pub(super) fn scan(
+    text: &str,
+    mut push: impl FnMut(&mut String, char, bool),
+) -> Result<Vec<String>, String> {
     let mut words = Vec::new();
     // There is a word as soon as there is a quote: `''` is an empty one.
     let mut word: Option<String> = None;
@@ -168,22 +177,24 @@ pub fn split(text: &str) -> Result<Vec<String>, String> {
             ' ' | '\t' | '\n' => words.extend(word.take()),
             '\'' => {
                 let word = word.get_or_insert_default();
-                single_quoted(&mut letters, word).ok_or_else(|| unclosed("single", column))?;
+                single_quoted(&mut letters, |letter| push(word, letter, true))
+                    .ok_or_else(|| unclosed("single", column))?;
             }
             '"' => {
                 let word = word.get_or_insert_default();
-                double_quoted(&mut letters, word).ok_or_else(|| unclosed("double", column))?;
+                double_quoted(&mut letters, |letter, is_quoted| push(word, letter, is_quoted))
+                    .ok_or_else(|| unclosed("double", column))?;
             }
             '\\' => match letters.next() {
                 Some(('\n', _)) => {}
-                Some((quoted, _)) => word.get_or_insert_default().push(quoted),
+                Some((quoted, _)) => push(word.get_or_insert_default(), quoted, true),
                 None => {
                     return Err(format!(
                         "ends with a backslash (column {column} of the value) that quotes nothing"
                     ));
                 }
             },
-            _ => word.get_or_insert_default().push(letter),
+            _ => push(word.get_or_insert_default(), letter, false),
         }
     }
     words.extend(word);
@@ -196,29 +207,32 @@ fn unclosed(kind: &str, column: usize) -> String {
 
 fn single_quoted(
     letters: &mut impl Iterator<Item = (char, usize)>,
-    word: &mut String,
+    mut push: impl FnMut(char),
 ) -> Option<()> {
     loop {
         match letters.next()?.0 {
             '\'' => return Some(()),
-            letter => word.push(letter),
+            letter => push(letter),
         }
     }
 }
 
 fn double_quoted(
     letters: &mut impl Iterator<Item = (char, usize)>,
-    word: &mut String,
+    mut push: impl FnMut(char, bool),
 ) -> Option<()> {
     loop {
         match letters.next()?.0 {
             '"' => return Some(()),
             '\\' => match letters.next()?.0 {
                 '\n' => {}
-                quoted @ ('$' | '`' | '"' | '\\') => word.push(quoted),
-                other => word.extend(['\\', other]),
+                quoted @ ('$' | '`' | '"' | '\\') => push(quoted, true),
+                other => {
+                    push('\\', false);
+                    push(other, false);
+                }
             },
-            letter => word.push(letter),
+            letter => push(letter, false),
         }
     }
 }
@@ -235,7 +249,8 @@ pub fn join(words: &[String]) -> String {
     text
 }
 
-fn quote_into(text: &mut String, word: &str) {
+/// Writes one word, in quotes if there is need.
+pub(super) fn quote_into(text: &mut String, word: &str) {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_@%+=:,./-".contains(&byte);
     if !word.is_empty() && word.bytes().all(is_plain) {
         text.push_str(word);

@@ -2,7 +2,9 @@
 //! the manual and the house test all read it, so that a key added here is known
 //! everywhere, and none is known anywhere else.
 
+mod child;
 mod life;
+mod limits;
 mod output;
 mod people;
 mod process;
@@ -79,7 +81,8 @@ const PLAIN: Key = Key {
 };
 
 /// The table, a room for each thing there is to say of a service.
-static ROOMS: [&[Key]; 4] = [&process::KEYS, &life::KEYS, &output::KEYS, &people::KEYS];
+static ROOMS: [&[Key]; 6] =
+    [&process::KEYS, &child::KEYS, &limits::KEYS, &life::KEYS, &output::KEYS, &people::KEYS];
 
 /// Every key, in the order in which one reads about them.
 pub fn all() -> impl Iterator<Item = &'static Key> + Clone {
@@ -131,7 +134,7 @@ mod tests {
     use super::*;
 
     /// Values of every key that differ from its default, as `get` writes them.
-    const OTHERS: [(&str, &str); 33] = [
+    const OTHERS: [(&str, &str); 64] = [
         ("cmd", "/bin/sh -c 'exec a'"),
         ("cwd", "/tmp"),
         ("user", "nobody"),
@@ -139,6 +142,37 @@ mod tests {
         ("groups", "adm 4"),
         ("umask", "077"),
         ("env", "A= b"),
+        ("env-file", "-/etc/default/a b"),
+        ("unset-env", "LANG LC_ALL"),
+        ("clean-env", "yes"),
+        ("chroot", "/srv/a b"),
+        ("no-new-privs", "yes"),
+        ("capabilities", "chown net-bind-service"),
+        ("private", "net tmp"),
+        ("read-only", "/"),
+        ("writable", "-/var/lib/a"),
+        ("harden", "strict"),
+        ("limit-as", "1G"),
+        ("limit-core", "0:unlimited"),
+        ("limit-cpu", "60:90"),
+        ("limit-data", "1M"),
+        ("limit-fsize", "1K"),
+        ("limit-locks", "10"),
+        ("limit-memlock", "64K"),
+        ("limit-msgqueue", "800K"),
+        ("limit-nice", "25"),
+        ("limit-nofile", "1024:4096"),
+        ("limit-nproc", "100"),
+        ("limit-rss", "1M"),
+        ("limit-rtprio", "99"),
+        ("limit-rttime", "200000"),
+        ("limit-sigpending", "1000"),
+        ("limit-stack", "8M"),
+        ("nice", "-5"),
+        ("oom-score-adj", "-1000"),
+        ("cpu-affinity", "0-3,5"),
+        ("sched", "rr:10"),
+        ("ionice", "best-effort:7"),
         ("type", "oneshot"),
         ("restart", "on-failure"),
         ("success", "2 TERM"),
@@ -217,7 +251,8 @@ mod tests {
     #[test]
     fn lists_get_longer_and_env_keeps_its_defaults() {
         let repeating: Vec<&str> = all().filter(|key| key.repeats).map(|key| key.name).collect();
-        assert_eq!(repeating, ["env", "success", "tag", "control"]);
+        let expected = "env env-file unset-env read-only writable success tag control";
+        assert_eq!(repeating.join(" "), expected);
         let mut spec = changed("success", "2");
         (find("success").unwrap().set)(&mut spec, "TERM").unwrap();
         assert_eq!((find("success").unwrap().get)(&spec), "2 TERM");

@@ -2,6 +2,7 @@
 //! writers as in `values.rs`.
 
 use super::spec::{Full, Rate, Stream, Timestamps};
+use super::template;
 use super::values::{Choices, hint, not_one_of, read_path, wrong};
 use super::words::{Must, read_count, read_duration, read_size, show_duration};
 
@@ -21,8 +22,11 @@ const KEEP_MAX: u32 = 1000;
 /// which a complaint tells them.
 pub fn read_stream(value: &str, forms: &'static [&'static str]) -> Result<Stream, String> {
     if let Some(path) = value.strip_prefix("file:") {
+        template::check(path)?;
+        let is_variable = path.starts_with("${");
         return match read_path(path) {
             Ok(path) => Ok(Stream::File(path)),
+            Err(_) if is_variable => Ok(Stream::File(path.into())),
             Err(must) => Err(wrong(value, &format!("file: and {must}"))),
         };
     }

@@ -1,14 +1,18 @@
 //! From the text of a service file to a [`Spec`]. Pure: it reads no file, looks
 //! nothing up and knows no clock, so that every complaint can be a golden test.
 
+pub mod child;
+pub mod env_file;
 pub mod grammar;
 pub mod keys;
+pub mod limits;
 pub mod logs;
 pub mod names;
 pub mod nearest;
 pub mod parse;
 pub mod signals;
 mod spec;
+pub mod template;
 pub mod values;
 pub mod words;
 

@@ -3,6 +3,9 @@
 
 use std::time::Duration;
 
+use super::child::Sandbox;
+use super::limits::Limits;
+
 /// Everything a service file can say. Lives only while a service is compared or
 /// spawned; between times its text is kept instead, the smallest form it has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +26,16 @@ pub struct Spec {
     pub umask: u32,
     /// Variables, in file order; a later one wins over an earlier of its name.
     pub env: Vec<(String, String)>,
+    /// Files of variables, each with a `-` before it if it may be missing.
+    pub env_files: Vec<String>,
+    /// Variables which neither going nor those files give it.
+    pub unset_env: Vec<String>,
+    /// Whether it gets none of going's own variables.
+    pub clean_env: bool,
+    /// How much it may take.
+    pub limits: Limits,
+    /// What it may see and do.
+    pub sandbox: Sandbox,
     /// Where the service reads from.
     pub stdin: Stream,
     /// Where its output goes.
@@ -212,6 +225,11 @@ impl Default for Spec {
             groups: None,
             umask: 0o022,
             env: Vec::new(),
+            env_files: Vec::new(),
+            unset_env: Vec::new(),
+            clean_env: false,
+            limits: Limits::default(),
+            sandbox: Sandbox::default(),
             stdin: Stream::Null,
             stdout: Stream::Log,
             stderr: Stream::Stdout,

@@ -5,10 +5,11 @@
 
 use std::time::Duration;
 
-use super::grammar::{self, blank_separated, show};
+use super::grammar::{blank_separated, show};
 use super::nearest::nearest;
 use super::signals::{nearest_signal, read_signal};
 use super::spec::{Kind, Restart, Signal, StopStep, Success, Whom};
+use super::template::{self, is_name};
 use super::words::{Must, read_count, read_duration, show_duration};
 
 /// The words of a choice and what they mean.
@@ -97,7 +98,8 @@ pub fn read_backoff(word: &str) -> Result<Duration, Must> {
 
 /// The words of a command.
 pub fn set_command(place: &mut Vec<String>, value: &str) -> Result<(), String> {
-    let words = grammar::split(value)?;
+    let words = template::split(value)?;
+    words.iter().try_for_each(|word| template::check(word))?;
     if words.first().is_none_or(String::is_empty) {
         return Err("has no command in it".into());
     }
@@ -180,14 +182,13 @@ pub fn add_variable(env: &mut Vec<(String, String)>, value: &str) -> Result<(), 
     let Some((name, text)) = value.split_once('=') else {
         return Err(wrong(value, "NAME=VALUE"));
     };
-    let is_letter = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_';
-    let is_name = name.bytes().all(|byte| is_letter(byte) || byte.is_ascii_digit());
-    if !is_name || !name.bytes().next().is_some_and(is_letter) {
+    if !is_name(name) {
         return Err(format!(
             "sets {}, but a name must be letters, digits and _, and not begin with a digit",
             show(name)
         ));
     }
+    template::check(text)?;
     env.push((name.into(), text.into()));
     Ok(())
 }

@@ -84,7 +84,7 @@ fn print_unless_json(session: &Session, text: &str) -> Result<(), Trouble> {
 
 /// Each service that did not take an order is told of; what that makes of the
 /// ending.
-fn tell_failures(outcomes: &[Outcome]) -> Ending {
+pub fn tell_failures(outcomes: &[Outcome]) -> Ending {
     let mut ending = Ending::Done;
     for outcome in outcomes.iter().filter(|outcome| !outcome.is_good()) {
         let why = outcome.message.as_deref().unwrap_or(&outcome.outcome);
@@ -155,8 +155,14 @@ fn decisions(reply: &Reply, is_dry: bool) -> String {
         let (Some(name), Some(decision)) = (block.get("service"), block.get("decision")) else {
             continue;
         };
-        // Of the directory itself.
-        let name = if name.is_empty() { "going" } else { name };
+        if name.is_empty() {
+            // It is about the directory itself.
+            text.push_str("the directory cannot be read, so everything is kept as it is\n");
+            for complaint in block.all("complaint") {
+                text.push_str(&format!("  {complaint}\n"));
+            }
+            continue;
+        }
         let words = match (decision, is_dry) {
             ("start", true) => "would start",
             ("start", false) => "started",

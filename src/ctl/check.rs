@@ -2,7 +2,9 @@
 //! files are read by the same parser; a directory is looked at by `going --check`,
 //! which also sees what its files name.
 
-use std::fs;
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -45,6 +47,33 @@ fn check_directory(directory: &Path) -> Result<Ending, Trouble> {
         Trouble::Failed(format!("can't run going --check: {}", sys::explain(&error)))
     })?;
     Ok(if status.success() { Ending::Done } else { Ending::Failed })
+}
+
+/// What `going --check` says of the text of one file, were it a service of this
+/// name: the complaints, without where they are. Nothing if there is no going to
+/// ask, for then there is none to run the service either.
+///
+/// # Errors
+/// What mkdir(2) and open(2) say.
+#[expect(clippy::disallowed_methods, reason = "it starts going, which is no service")]
+pub fn examine(name: &str, text: &str) -> io::Result<Vec<String>> {
+    let folder = std::env::temp_dir().join(format!("goingctl-new.{}", std::process::id()));
+    // Ours alone, or it fails.
+    DirBuilder::new().mode(0o700).create(&folder)?;
+    let file = folder.join(name);
+    let draft = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file);
+    let written = draft.and_then(|mut draft| draft.write_all(text.as_bytes()));
+    let output = Command::new(program()).arg("--check").arg("-d").arg(&folder).output();
+    let removed = fs::remove_dir_all(&folder);
+    written.and(removed)?;
+    let Ok(output) = output else { return Ok(Vec::new()) };
+    let said = String::from_utf8_lossy(&output.stdout);
+    let prefix = format!("{}:", file.display());
+    let complaints = said.lines().filter_map(|line| line.strip_prefix(prefix.as_str()));
+    let is_digit = |letter: char| letter.is_ascii_digit();
+    Ok(complaints
+        .map(|line| line.trim_start_matches(is_digit).trim_start_matches([':', ' ']).to_owned())
+        .collect())
 }
 
 /// The going that was installed along with us, or else the one in the PATH.

@@ -2,6 +2,7 @@
 //! a going that is stopped, stuck or gone is told from one that answers.
 
 use std::io::{ErrorKind, Read, Write};
+use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -123,6 +124,11 @@ impl Client {
         Ok(Client { stream: fd.into(), decoder: Decoder::new(), place: place.clone() })
     }
 
+    /// What to poll for events.
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        std::os::fd::AsFd::as_fd(&self.stream)
+    }
+
     /// Asks.
     ///
     /// # Errors
@@ -153,27 +159,35 @@ impl Client {
     /// # Errors
     /// Going hung up, or does not speak our language.
     pub fn next(&mut self, patience: Duration) -> Result<Option<Message>, Trouble> {
-        let mut buffer = [0; 16 * 1024];
         loop {
             if let Some(message) = self.decoder.message().map_err(|why| {
                 Trouble::Failed(format!("going said what cannot be understood: {why}"))
             })? {
                 return Ok(Some(message));
             }
-            // Zero would be for ever.
-            let patience = patience.max(Duration::from_millis(1));
-            let ready = self.stream.set_read_timeout(Some(patience));
-            match ready.and_then(|()| self.stream.read(&mut buffer)) {
-                Ok(0) => return Err(self.hung_up()),
-                Ok(length) => self.decoder.feed(buffer.get(..length).unwrap_or_default()),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::ConnectionReset => {
-                    return Err(self.hung_up());
-                }
-                Err(error) => return Err(self.lost(&error)),
+            if !self.read(patience)? {
+                return Ok(None);
             }
         }
+    }
+
+    /// Reads once; false if nothing came within `patience`.
+    fn read(&mut self, patience: Duration) -> Result<bool, Trouble> {
+        let mut buffer = [0; 16 * 1024];
+        // Zero would be for ever.
+        let patience = patience.max(Duration::from_millis(1));
+        let ready = self.stream.set_read_timeout(Some(patience));
+        match ready.and_then(|()| self.stream.read(&mut buffer)) {
+            Ok(0) => return Err(self.hung_up()),
+            Ok(length) => self.decoder.feed(buffer.get(..length).unwrap_or_default()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => {
+                return Err(self.hung_up());
+            }
+            Err(error) => return Err(self.lost(&error)),
+        }
+        Ok(true)
     }
 
     fn hung_up(&self) -> Trouble {
@@ -192,12 +206,25 @@ impl Client {
     /// # Errors
     /// There is no answer. One which says that something went wrong is one.
     pub fn ask(&mut self, request: &Request) -> Result<Reply, Trouble> {
+        self.ask_each(request, Some)
+    }
+
+    /// Asks, and gives each block to `take` while going makes the next ones; what
+    /// that gives back is in the reply.
+    ///
+    /// # Errors
+    /// As [`Client::ask`].
+    pub fn ask_each(
+        &mut self,
+        request: &Request,
+        mut take: impl FnMut(Message) -> Option<Message>,
+    ) -> Result<Reply, Trouble> {
         self.send(request)?;
         let mut reply = Reply::default();
         loop {
             let message = self.answer()?;
             let Some(result) = message.get("result") else {
-                reply.blocks.push(message);
+                reply.blocks.extend(take(message));
                 continue;
             };
             reply.serial = message.number("serial").unwrap_or(0);

@@ -119,7 +119,7 @@ fn values(arg: &Arg, line: &Line, directory: Option<&PathBuf>) -> Vec<String> {
     let is_new = line.command.is_some_and(|command| command.get_name() == "new");
     match arg.get_id().as_str() {
         "name" if is_new => Vec::new(),
-        "name" => services(line.directory.as_ref().or(directory)),
+        "name" | "one-name" => services(line.directory.as_ref().or(directory)),
         "signal" => (1..=31).map(|number| Signal(number).word()).collect(),
         "key" => keys::names().map(str::to_owned).collect(),
         "pair" => {
@@ -162,6 +162,11 @@ mod tests {
     #[test]
     fn options_are_those_of_the_command_and_of_all() {
         assert_eq!(candidates_of("status --w"), "--watch");
+        assert_eq!(
+            candidates_of("log web --"),
+            "--color --follow --grep --help --ignore-case --json --lines --log-dir --run-dir \
+             --since --stderr --stdout"
+        );
         assert_eq!(candidates_of("reload --"), "--color --dry-run --help --json --run-dir");
         assert_eq!(candidates_of("--co"), "--color");
     }

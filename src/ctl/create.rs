@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
 
-use super::{Ending, Session, Trouble, directory, options, print};
+use super::{Ending, Session, Trouble, check, directory, options, print};
 use crate::config::grammar::{join, show};
 use crate::config::names::{self, Name};
 use crate::config::{Spec, parse};
@@ -21,6 +21,12 @@ pub fn create(session: &Session, matches: &ArgMatches) -> Result<Ending, Trouble
     let name = options::value::<String>(matches, "name").unwrap_or_default();
     let pairs = options::texts(matches, "pair");
     let text = compose(&name, &pairs, &options::texts(matches, "words")).map_err(Trouble::Usage)?;
+    // What only a look around can tell: users, groups and programs. Where even
+    // that cannot be done, going itself will say it.
+    let complaints = check::examine(&name, &text).unwrap_or_default();
+    if !complaints.is_empty() {
+        return Err(Trouble::Usage(complaints.join("\n")));
+    }
     let directory = match options::value::<PathBuf>(matches, "dir") {
         Some(directory) => directory,
         None => directory::find(session)?,

@@ -43,9 +43,14 @@ pub fn events(session: &Session, matches: &ArgMatches) -> Result<Ending, Trouble
 
 /// Milliseconds since 1970, which people know from their clocks.
 #[expect(clippy::disallowed_methods, reason = "shown to people, and nothing depends on it")]
-fn now() -> u64 {
+pub fn now() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What the message of an event is about, if it does not say so itself.
+fn kept(message: &Message) -> &'static str {
+    if message.get("log") == Some("kept") { "log kept: " } else { "" }
 }
 
 /// When an event happened: as it says itself, or as long before now as it says.
@@ -65,7 +70,10 @@ pub fn line(message: &Message, time: &str, style: Style) -> String {
     let serial = message.get("serial").unwrap_or("?");
     let head = format!("{time} {serial:>5} {}:", message.get("service").unwrap_or("going"));
     if let Some(text) = message.get("message") {
-        return format!("{head} {text}\n");
+        return format!("{head} {}{text}\n", kept(message));
+    }
+    if message.get("log") == Some("cleared") {
+        return format!("{head} log cleared\n");
     }
     let (Some(was), Some(state)) = (message.get("was"), message.get("state")) else {
         return format!("{head} {}\n", message.get("event").unwrap_or("something happened"));

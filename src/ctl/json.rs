@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::client::Reply;
 use super::reply::Status;
 use super::status::Row;
+use super::why::LastWords;
 use crate::config::keys::{Effect, Key};
 use crate::protocol::Message;
 
@@ -21,7 +22,7 @@ const FLAGS: [&str; 6] = ["core", "last-core", "ordered", "last-ordered", "first
 const LISTS: [&str; 3] = ["tag", "complaint", "policy"];
 
 /// Every key a service has, be there a value or not.
-const STATUS: [&str; 27] = [
+const STATUS: [&str; 29] = [
     "service",
     "description",
     "want",
@@ -49,6 +50,8 @@ const STATUS: [&str; 27] = [
     "file",
     "cmd",
     "policy",
+    "log",
+    "log-stderr",
 ];
 
 /// Every key a death has.
@@ -117,13 +120,18 @@ pub fn status(reply: &Reply, rows: &[Row]) -> String {
     }))
 }
 
-/// What `why` answers: services, each with its deaths.
-pub fn why(reply: &Reply, rows: &[Row]) -> String {
+/// What `why` answers: services, each with its deaths, and what it wrote last.
+pub fn why(reply: &Reply, rows: &[Row], words: &[LastWords]) -> String {
     let mut services: Vec<Map<String, Value>> = Vec::new();
     for block in &reply.blocks {
         if Status::read(block).is_some() {
             let mut object = service(block, rows.get(services.len()));
             object.insert("deaths".to_owned(), json!([]));
+            let words = words.get(services.len()).and_then(Option::as_ref);
+            let words = words.and_then(|words| words.as_ref().ok());
+            let words =
+                words.map(|it| it.iter().map(|line| String::from_utf8_lossy(line)).collect());
+            object.insert("last_lines".to_owned(), words.unwrap_or(Value::Null));
             services.push(object);
             continue;
         }

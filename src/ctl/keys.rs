@@ -24,7 +24,8 @@ pub fn keys(session: &Session, matches: &ArgMatches) -> Result<Ending, Trouble> 
     let name = name.strip_suffix('=').unwrap_or(&name);
     let Some(key) = find(name) else {
         let text = hint(format!("no key {}", show(name)), nearest(name, names()));
-        return Err(Trouble::Failed(text));
+        // A word of the command line, as a mistyped command is.
+        return Err(Trouble::Usage(text));
     };
     let one = std::slice::from_ref(key).iter();
     print(&if session.is_json { json::keys(one) } else { entry(key, session.style) })?;
@@ -33,8 +34,11 @@ pub fn keys(session: &Session, matches: &ArgMatches) -> Result<Ending, Trouble> 
 
 /// All keys, a line each.
 fn table(style: Style) -> String {
-    let line =
-        |name: &str, default: &str, values: &str| format!("{name:<14}{default:<16}{values}\n");
+    let name_width = all().map(|key| key.name.len()).max().unwrap_or(0) + 2;
+    let default_width = all().map(|key| key.default.len()).max().unwrap_or(0) + 2;
+    let line = |name: &str, default: &str, values: &str| {
+        format!("{name:<name_width$}{default:<default_width$}{values}\n")
+    };
     let mut text = style.paint(Paint::Faint, line("KEY", "DEFAULT", "VALUE").trim_end());
     text.push('\n');
     for key in all() {

@@ -4,20 +4,24 @@
 
 mod act;
 mod check;
+mod clear;
 mod client;
 mod complete;
 mod create;
 mod directory;
 mod events;
 mod figures;
+mod foreground;
 mod json;
 mod keys;
+mod log;
 mod metrics;
 mod options;
 mod plan;
 mod reply;
 mod say;
 mod screen;
+mod send;
 mod shell;
 mod status;
 mod top;
@@ -25,6 +29,7 @@ mod usage;
 mod wait;
 mod why;
 
+use std::ffi::OsString;
 use std::io::{self, ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -117,7 +122,8 @@ pub fn main() -> ExitCode {
 }
 
 fn run() -> Ending {
-    let matches = match options::table().try_get_matches() {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let matches = match options::table_for(&words).try_get_matches_from(&words) {
         Ok(matches) => matches,
         Err(misuse) => return refuse(&misuse),
     };
@@ -147,7 +153,8 @@ fn refuse(misuse: &clap::Error) -> Ending {
 }
 
 /// Commands whose answers are not for programs.
-const WORDS_ONLY: [&str; 7] = ["check", "completions", "metrics", "new", "shutdown", "top", "wait"];
+const WORDS_ONLY: [&str; 8] =
+    ["check", "completions", "fg", "metrics", "new", "shutdown", "top", "wait"];
 
 fn perform(session: &Session, matches: &ArgMatches) -> Result<Ending, Trouble> {
     let Some((name, inner)) = matches.subcommand() else { return shell::converse(session) };
@@ -158,6 +165,11 @@ fn perform(session: &Session, matches: &ArgMatches) -> Result<Ending, Trouble> {
         "status" => status::status(session, inner),
         "why" => why::why(session, inner),
         "events" => events::events(session, inner),
+        "log" => log::log(session, inner),
+        "clear-log" => clear::clear(session, inner),
+        "reopen-logs" => clear::reopen(session),
+        "send" => send::send(session, inner),
+        "fg" => foreground::foreground(session, inner),
         "top" => top::top(session),
         "wait" => wait::wait(session, inner),
         "start" | "stop" | "restart" | "retry" | "shutdown" => act::order(session, name, inner),
@@ -201,8 +213,13 @@ fn judge(reply: &Reply) -> Ending {
 
 /// Prints an answer.
 fn print(text: &str) -> Result<(), Trouble> {
+    print_bytes(text.as_bytes())
+}
+
+/// Prints what need not be text.
+fn print_bytes(bytes: &[u8]) -> Result<(), Trouble> {
     let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(Trouble::Unheard),
         Err(error) => Err(Trouble::Failed(format!("can't write: {error}"))),
         Ok(()) => Ok(()),

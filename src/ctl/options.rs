@@ -1,11 +1,13 @@
 //! The command line of goingctl(8): one table of commands, which parses, helps
 //! and completes. What is done with them is told elsewhere.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
+use super::log;
 use super::screen::When;
 use crate::config::signals::{nearest_signal, read_signal};
 use crate::config::values::hint;
@@ -23,8 +25,23 @@ run as goingctl-NAME, if there is such a program. See goingctl(8).
 exit: 0 done, 1 it failed, 2 usage, 3 not running (status),
 4 no such service or no going";
 
+/// A command: its name, what it is for, and how it gets its arguments.
+pub type Entry = (&'static str, &'static str, fn(Command) -> Command);
+
 /// The whole command line.
 pub fn table() -> Command {
+    frame().subcommands(subcommands(|_| true))
+}
+
+/// As much of it as reads these words: a command that is not among them is not
+/// meant, and to prepare all of them takes longer than to do what one is for.
+/// Where none is among them, it is all of it, for help or a hint.
+pub fn table_for(words: &[OsString]) -> Command {
+    let said = subcommands(|name| words.iter().any(|word| word == name));
+    if said.is_empty() { table() } else { frame().subcommands(said) }
+}
+
+fn frame() -> Command {
     Command::new("goingctl")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Commands going, and shows what it does")
@@ -32,16 +49,27 @@ pub fn table() -> Command {
         .disable_help_subcommand(true)
         .subcommand_required(false)
         .allow_external_subcommands(true)
-        .external_subcommand_value_parser(value_parser!(std::ffi::OsString))
+        .external_subcommand_value_parser(value_parser!(OsString))
         .args(everywhere())
-        .subcommands(looking())
-        .subcommands(ordering())
-        .subcommands(writing())
-        .subcommands(about_going())
-        .subcommand(
-            Command::new(COMPLETE).hide(true).arg(Arg::new("words").num_args(0..).last(true)),
-        )
 }
+
+/// The commands whose names are wanted, as help has them.
+fn subcommands(is_wanted: impl Fn(&str) -> bool) -> Vec<Command> {
+    let made = |entries: &[Entry]| -> Vec<Command> {
+        let wanted = entries.iter().filter(|(name, _, _)| is_wanted(name));
+        wanted.map(|(name, about, dress)| dress(Command::new(*name).about(*about))).collect()
+    };
+    let mut commands = made(&LOOKING);
+    commands.extend(made(&log::COMMANDS));
+    for entries in [ORDERING.as_slice(), &WRITING, &ABOUT_GOING, &[COMPLETING]] {
+        commands.extend(made(entries));
+    }
+    commands
+}
+
+/// Asked by shells only.
+const COMPLETING: Entry =
+    (COMPLETE, "", |it| it.hide(true).arg(Arg::new("words").num_args(0..).last(true)));
 
 /// The options which go with every command, told after its own.
 fn everywhere() -> [Arg; 3] {
@@ -56,137 +84,126 @@ fn everywhere() -> [Arg; 3] {
 }
 
 /// The commands that only look.
-fn looking() -> [Command; 5] {
-    [
-        Command::new("status")
-            .about("Show how services are: all of them, or those named")
-            .arg(names(0))
-            .arg(flag("watch").short('w').help("Go on showing it, until q or Ctrl-C")),
-        Command::new("why").about("Tell the story of a service, and what to do next").arg(names(1)),
-        Command::new("events")
-            .about("Show what changes, a line each")
-            .arg(flag("follow").short('f').help("Go on for ever"))
-            .arg(
-                option("since", "SERIAL", "Begin after the event of this number")
-                    .value_parser(value_parser!(u64)),
-            ),
-        Command::new("top").about("Show who uses the most CPU and memory, until q or Ctrl-C"),
-        Command::new("wait")
-            .about("Wait until services are in a state")
-            .arg(names(1))
+const LOOKING: [Entry; 5] = [
+    ("status", "Show how services are: all of them, or those named", |it| {
+        it.arg(names(0)).arg(flag("watch").short('w').help("Go on showing it, until q or Ctrl-C"))
+    }),
+    ("why", "Tell the story of a service, and what to do next", |it| {
+        it.arg(names(1)).arg(
+            option("lines", "COUNT", "How many lines it wrote last, up to 100 [default: 10]")
+                .short('n')
+                .value_parser(value_parser!(u64).range(..=100)),
+        )
+    }),
+    ("events", "Show what changes, a line each", |it| {
+        it.arg(flag("follow").short('f').help("Go on for ever")).arg(
+            option("since", "SERIAL", "Begin after the event of this number")
+                .value_parser(value_parser!(u64)),
+        )
+    }),
+    ("top", "Show who uses the most CPU and memory, until q or Ctrl-C", |it| it),
+    ("wait", "Wait until services are in a state", |it| {
+        it.arg(names(1))
             .arg(
                 option("for", "STATE", "The state to wait for")
                     .required(true)
                     .value_parser(PossibleValuesParser::new(State::ALL.map(State::word))),
             )
-            .arg(timeout()),
-    ]
-}
+            .arg(timeout())
+    }),
+];
 
 /// The commands that change what is wanted or what runs.
-fn ordering() -> Vec<Command> {
-    let waiting = [
-        ("start", "Start services, and wait until they are up"),
-        ("stop", "Stop services, and wait until nothing of them runs"),
-        ("restart", "Stop and start services, and wait until they are up"),
-        ("retry", "End the quarantine of services now"),
-    ];
-    let plain = [
-        ("hup", "Send SIGHUP to services"),
-        ("enable", "Let services be started, now and after every boot"),
-        ("disable", "Stop services, and keep them down after every boot"),
-    ];
-    let mut commands: Vec<Command> = waiting
-        .map(|(name, about)| Command::new(name).about(about).arg(names(1)).args(patience()))
-        .into();
-    commands.extend(plain.map(|(name, about)| Command::new(name).about(about).arg(names(1))));
-    commands.push(
-        Command::new("signal")
-            .about("Send a signal to services")
-            .arg(Arg::new("signal").value_name("SIGNAL").required(true).value_parser(signal))
-            .arg(names(1)),
-    );
-    commands
-}
+const ORDERING: [Entry; 8] = [
+    ("start", "Start services, and wait until they are up", patient),
+    ("stop", "Stop services, and wait until nothing of them runs", patient),
+    ("restart", "Stop and start services, and wait until they are up", patient),
+    ("retry", "End the quarantine of services now", patient),
+    ("hup", "Send SIGHUP to services", |it| it.arg(names(1))),
+    ("enable", "Let services be started, now and after every boot", |it| it.arg(names(1))),
+    ("disable", "Stop services, and keep them down after every boot", |it| it.arg(names(1))),
+    ("signal", "Send a signal to services", |it| {
+        it.arg(Arg::new("signal").value_name("SIGNAL").required(true).value_parser(signal))
+            .arg(names(1))
+    }),
+];
 
 /// The commands about service files.
-fn writing() -> [Command; 4] {
-    let directory = path("dir", 'd', "DIR").help("Directory of service files, if not going's own");
-    [
-        Command::new("reload")
-            .about("Read the directory again, and tell what follows from it")
-            .arg(flag("dry-run").short('n').help("Only tell what would follow")),
-        Command::new("check")
-            .about("Say what is wrong with service files, and when what crashes is tried again")
-            .arg(
-                Arg::new("file")
-                    .value_name("FILE")
-                    .num_args(0..)
-                    .value_parser(value_parser!(PathBuf))
-                    .conflicts_with("dir"),
-            )
-            .arg(directory.clone()),
-        Command::new("new")
-            .about("Write the file of a new service, if nothing is wrong with it")
-            .override_usage("goingctl new [-d DIR] NAME [KEY=VALUE]... -- COMMAND [ARGUMENT]...")
+const WRITING: [Entry; 4] = [
+    ("reload", "Read the directory again, and tell what follows from it", |it| {
+        it.arg(flag("dry-run").short('n').help("Only tell what would follow"))
+    }),
+    ("check", "Say what is wrong with service files, and when what crashes is tried again", |it| {
+        it.arg(
+            Arg::new("file")
+                .value_name("FILE")
+                .num_args(0..)
+                .value_parser(value_parser!(PathBuf))
+                .conflicts_with("dir"),
+        )
+        .arg(directory())
+    }),
+    ("new", "Write the file of a new service, if nothing is wrong with it", |it| {
+        it.override_usage("goingctl new [-d DIR] NAME [KEY=VALUE]... -- COMMAND [ARGUMENT]...")
             .arg(Arg::new("name").value_name("NAME").required(true))
             .arg(Arg::new("pair").value_name("KEY=VALUE").num_args(0..))
             .arg(Arg::new("words").value_name("COMMAND").num_args(1..).last(true).required(true))
-            .arg(directory),
-        Command::new("keys")
-            .about("Show the keys of service files, or all about one")
-            .arg(Arg::new("key").value_name("KEY"))
-            .arg(
-                flag("sample")
-                    .help("Write a service file with every key, commented")
-                    .conflicts_with("key"),
-            ),
-    ]
-}
+            .arg(directory())
+    }),
+    ("keys", "Show the keys of service files, or all about one", |it| {
+        it.arg(Arg::new("key").value_name("KEY")).arg(
+            flag("sample")
+                .help("Write a service file with every key, commented")
+                .conflicts_with("key"),
+        )
+    }),
+];
 
 /// The commands about going itself.
-fn about_going() -> [Command; 6] {
-    [
-        Command::new("metrics")
-            .about("Show figures in the format of OpenMetrics")
-            .arg(
-                path("file", 'o', "FILE")
-                    .help("Write them there, complete at every moment")
-                    .required(false),
-            )
-            .arg(
-                option("every", "TIME", "Write them again and again, this long apart")
-                    .value_parser(duration)
-                    .requires("file"),
-            ),
-        Command::new("self").about("Show what going itself uses, beside its budgets"),
-        Command::new("shutdown").about("Stop all services, then going").args(patience()),
-        Command::new("ping").about("See whether going answers"),
-        Command::new("version").about("Show the versions of goingctl and of going"),
-        Command::new("completions")
-            .about("Write what makes a shell complete the words of goingctl")
-            .arg(
-                Arg::new("shell")
-                    .value_name("SHELL")
-                    .required(true)
-                    .value_parser(PossibleValuesParser::new(["bash", "zsh", "fish"])),
-            ),
-    ]
-}
+const ABOUT_GOING: [Entry; 6] = [
+    ("metrics", "Show figures in the format of OpenMetrics", |it| {
+        it.arg(
+            path("file", 'o', "FILE")
+                .help("Write them there, complete at every moment")
+                .required(false),
+        )
+        .arg(
+            option("every", "TIME", "Write them again and again, this long apart")
+                .value_parser(duration)
+                .requires("file"),
+        )
+    }),
+    ("self", "Show what going itself uses, beside its budgets", |it| it),
+    ("shutdown", "Stop all services, then going", |it| it.args(patience())),
+    ("ping", "See whether going answers", |it| it),
+    ("version", "Show the versions of goingctl and of going", |it| it),
+    ("completions", "Write what makes a shell complete the words of goingctl", |it| {
+        it.arg(
+            Arg::new("shell")
+                .value_name("SHELL")
+                .required(true)
+                .value_parser(PossibleValuesParser::new(["bash", "zsh", "fish"])),
+        )
+    }),
+];
 
-fn flag(name: &'static str) -> Arg {
+/// An option without a value.
+pub fn flag(name: &'static str) -> Arg {
     Arg::new(name).long(name).action(ArgAction::SetTrue)
 }
 
-fn option(name: &'static str, value: &'static str, help: &'static str) -> Arg {
+/// An option with a value.
+pub fn option(name: &'static str, value: &'static str, help: &'static str) -> Arg {
     Arg::new(name).long(name).value_name(value).help(help)
 }
 
-fn path(name: &'static str, short: char, value: &'static str) -> Arg {
+/// An option whose value is a path.
+pub fn path(name: &'static str, short: char, value: &'static str) -> Arg {
     Arg::new(name).long(name).short(short).value_name(value).value_parser(value_parser!(PathBuf))
 }
 
-fn names(least: usize) -> Arg {
+/// The names of services, so many at least.
+pub fn names(least: usize) -> Arg {
     Arg::new("name")
         .value_name("NAME|@TAG|GLOB")
         .num_args(least..)
@@ -194,7 +211,16 @@ fn names(least: usize) -> Arg {
         .help("Services: by name, by tag, or by a pattern such as 'web*'")
 }
 
-fn patience() -> [Arg; 2] {
+fn patient(command: Command) -> Command {
+    command.arg(names(1)).args(patience())
+}
+
+fn directory() -> Arg {
+    path("dir", 'd', "DIR").help("Directory of service files, if not going's own")
+}
+
+/// Whether to wait, and how long.
+pub fn patience() -> [Arg; 2] {
     [flag("no-wait").help("Do not wait for it"), timeout()]
 }
 
@@ -214,9 +240,8 @@ fn signal(word: &str) -> Result<Signal, String> {
 
 /// The names of the commands which people are told of.
 pub fn commands() -> Vec<String> {
-    let table = table();
-    let shown = table.get_subcommands().filter(|command| !command.is_hide_set());
-    shown.map(|command| command.get_name().to_owned()).collect()
+    let shown = subcommands(|name| name != COMPLETE);
+    shown.iter().map(|command| command.get_name().to_owned()).collect()
 }
 
 /// All values of an argument, as text.
@@ -253,5 +278,40 @@ mod tests {
     #[test]
     fn table_is_sound() {
         table().debug_assert();
+    }
+
+    fn words(line: &str) -> Vec<OsString> {
+        ["goingctl"].into_iter().chain(line.split_whitespace()).map(OsString::from).collect()
+    }
+
+    #[test]
+    fn part_of_the_table_reads_what_all_of_it_reads() {
+        for line in [
+            "status web",
+            "-r status stop web",
+            "stop status --no-wait",
+            "--json why -r x web",
+            "new x y=1 -- status -w",
+            "send web status",
+            "",
+        ] {
+            let words = words(line);
+            let read = |table: Command| {
+                let matches = table.try_get_matches_from(&words).unwrap();
+                matches.subcommand().map(|(name, inner)| (name.to_owned(), inner.clone()))
+            };
+            assert_eq!(read(table_for(&words)), read(table()), "{line}");
+        }
+    }
+
+    #[test]
+    fn part_of_the_table_tells_of_misuse_what_all_of_it_tells() {
+        for line in
+            ["status --wtach", "--wtach status", "wait web", "stop", "why -h", "-h", "--jsno"]
+        {
+            let words = words(line);
+            let told = |table: Command| table.try_get_matches_from(&words).unwrap_err().to_string();
+            assert_eq!(told(table_for(&words)), told(table()), "{line}");
+        }
     }
 }

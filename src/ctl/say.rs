@@ -54,6 +54,15 @@ pub fn percent(part: Duration, whole: Duration) -> String {
     }
 }
 
+/// What comes next and when: `start in 8.2s`, `gives up in 80s`.
+pub fn coming(next: &str, time: Duration) -> String {
+    let what = match next {
+        "give-up" => "gives up".to_owned(),
+        _ => next.replace('-', " "),
+    };
+    format!("{what} in {}", span(time))
+}
+
 /// `1 service`, `2 services`.
 pub fn count(count: u64, what: &str) -> String {
     match count {

@@ -1,14 +1,17 @@
 //! `goingctl status`: a line for each service, and below them what is wrong with
 //! their files.
 
+use std::borrow::Cow;
+use std::iter;
 use std::time::Duration;
 
 use clap::ArgMatches;
 
+use super::client::{self, Client};
 use super::reply::Status;
 use super::screen::{Paint, Screen, Style, Wake};
 use super::usage::{self, Usage};
-use super::{Ending, Session, Trouble, client, json, judge, options, print, request, say};
+use super::{Ending, Session, Trouble, json, judge, options, print, request, say};
 use crate::protocol::{Command, Request, State};
 
 /// How often a screen is drawn anew: countdowns are in seconds.
@@ -23,9 +26,13 @@ pub fn status(session: &Session, matches: &ArgMatches) -> Result<Ending, Trouble
         }
         return watch(session, &request);
     }
-    let reply = session.ask(&request)?;
-    let services: Vec<Status> = reply.blocks.iter().filter_map(Status::read).collect();
-    let rows = measured(services);
+    let mut rows = Vec::new();
+    let reply = Client::connect(&session.place()?)?.ask_each(&request, |block| {
+        let service = Status::read(&block);
+        let is_kept = service.is_none() || session.is_json;
+        rows.extend(service.map(measure));
+        is_kept.then_some(block)
+    })?;
     if session.is_json {
         print(&json::status(&reply, &rows))?;
     } else if !rows.is_empty() {
@@ -46,11 +53,12 @@ pub type Row = (Status, Option<Usage>);
 
 /// Adds what going does not know.
 pub fn measured(services: Vec<Status>) -> Vec<Row> {
-    let measure = |service: Status| {
-        let usage = service.pid.and_then(usage::of);
-        (service, usage)
-    };
     services.into_iter().map(measure).collect()
+}
+
+fn measure(service: Status) -> Row {
+    let usage = service.pid.and_then(usage::of);
+    (service, usage)
 }
 
 fn watch(session: &Session, request: &Request) -> Result<Ending, Trouble> {
@@ -104,58 +112,55 @@ const TITLES: [&str; 9] =
 const STATE: usize = 1;
 const NEXT: usize = 7;
 
+/// A line of the table. Most cells are there already, in some form or other.
+type Cells<'a> = [Cow<'a, str>; TITLES.len()];
+
 /// Shows services as a table.
 pub fn render(rows: &[Row], style: Style) -> String {
     let has_next = rows.iter().any(|(service, _)| service.next.is_some());
-    let mut lines = vec![TITLES.map(str::to_owned)];
+    let mut lines: Vec<Cells> = Vec::with_capacity(rows.len() + 1);
+    lines.push(TITLES.map(Cow::from));
     lines.extend(rows.iter().map(|(service, usage)| cells(service, *usage)));
-    let kept = |column: &usize| *column != NEXT || has_next;
-    let widths: Vec<usize> = (0..TITLES.len())
-        .map(|column| lines.iter().filter_map(|line| line.get(column)).map(|it| it.len()).max())
-        .map(Option::unwrap_or_default)
-        .collect();
-    let mut text = String::new();
-    for (number, line) in lines.iter().enumerate() {
-        let mut shown = String::new();
-        for column in (0..TITLES.len()).filter(kept) {
-            let cell = line.get(column).map_or("", String::as_str);
-            let width = widths.get(column).copied().unwrap_or_default();
-            let room = " ".repeat((width + 2).saturating_sub(cell.len()));
-            let painted = match (number, column) {
-                (0, _) => style.paint(Paint::Faint, cell),
-                (_, STATE) => style.paint(paint(cell), cell),
-                _ => cell.to_owned(),
-            };
-            shown.push_str(&painted);
-            shown.push_str(&room);
+    let mut widths = [0; TITLES.len()];
+    for line in &lines {
+        for (width, cell) in widths.iter_mut().zip(line) {
+            *width = cell.len().max(*width);
         }
-        text.push_str(shown.trim_end());
+    }
+    let width: usize = widths.iter().map(|width| width + 2).sum();
+    let mut text = String::with_capacity((width + 1) * lines.len());
+    for (number, line) in lines.iter().enumerate() {
+        for (column, (cell, width)) in line.iter().zip(widths).enumerate() {
+            match (number, column) {
+                (_, NEXT) if !has_next => continue,
+                (0, _) => text.push_str(&style.paint(Paint::Faint, cell)),
+                (_, STATE) => text.push_str(&style.paint(paint(cell), cell)),
+                _ => text.push_str(cell),
+            }
+            text.extend(iter::repeat_n(' ', width + 2 - cell.len()));
+        }
+        text.truncate(text.trim_end().len());
         text.push('\n');
     }
     text.push_str(&complaints(rows, style));
     text
 }
 
-fn cells(service: &Status, usage: Option<Usage>) -> [String; TITLES.len()] {
-    let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+fn cells(service: &Status, usage: Option<Usage>) -> Cells<'_> {
+    let or_none = |text: Option<String>| text.map_or(Cow::Borrowed("-"), Cow::Owned);
     let restarts = service.starts.saturating_sub(1);
     let share = usage.zip(service.uptime).map(|(usage, up)| say::percent(usage.cpu, up));
     [
-        service.name.clone(),
-        service.state.clone(),
+        service.name.as_str().into(),
+        service.state.as_str().into(),
         or_none(service.pid.map(|pid| pid.to_string())),
         or_none(service.uptime.map(say::span)),
-        restarts.to_string(),
+        restarts.to_string().into(),
         or_none(usage.map(|usage| say::size(usage.memory))),
         or_none(share),
-        or_none(service.next.as_ref().map(|(next, time)| self::next(next, *time))),
+        or_none(service.next.as_ref().map(|(next, time)| say::coming(next, *time))),
         or_none(service.last.as_ref().map(say::death)),
     ]
-}
-
-/// What comes next, and when: `start in 8.2s`.
-fn next(next: &str, time: Duration) -> String {
-    format!("{} in {}", next.replace('-', " "), say::span(time))
 }
 
 /// What is wrong with files, below the table.

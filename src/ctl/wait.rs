@@ -286,7 +286,7 @@ fn excuse(place: &Place, service: &Pending) -> String {
         text.push_str(&format!(": {}", say::death(last)));
     }
     if let Some((next, time)) = &status.next {
-        text.push_str(&format!("; {next} in {}", span(*time)));
+        text.push_str(&format!("; {}", say::coming(next, *time)));
     }
     text.push_str(&format!("\n`goingctl why {}` tells more", service.name));
     text
@@ -372,7 +372,7 @@ fn progress(services: &[Status], waited: Duration) -> String {
             text.push_str(&format!(", SIG{signal} sent"));
         }
         if let Some((next, time)) = &service.next {
-            text.push_str(&format!(", {next} in {}", span(*time)));
+            text.push_str(&format!(", {}", say::coming(next, *time)));
         }
         text
     };

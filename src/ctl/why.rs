@@ -3,21 +3,29 @@
 
 use clap::ArgMatches;
 
+use super::log::{Wanted, last_lines, of, safe};
 use super::reply::{Death, End, Status};
 use super::say::{count, ended, span};
 use super::screen::{Paint, Style};
 use super::status::{Row, measured, paint};
-use super::{Ending, Session, Trouble, json, judge, print, request};
+use super::{Ending, Session, Trouble, events, json, judge, options, print, request};
 use crate::protocol::{Command, Message, State};
+
+/// So many of its last lines are shown.
+const LINES: u64 = 10;
 
 /// Performs it.
 pub fn why(session: &Session, matches: &ArgMatches) -> Result<Ending, Trouble> {
     let reply = session.ask(&request(Command::Why, matches))?;
     let rows = measured(reply.blocks.iter().filter_map(Status::read).collect());
+    let count = options::value::<u64>(matches, "lines").unwrap_or(LINES);
+    let words: Vec<LastWords> =
+        rows.iter().map(|(it, _)| last_words(&reply.blocks, it, count)).collect();
     print(&if session.is_json {
-        json::why(&reply, &rows)
+        json::why(&reply, &rows, &words)
     } else {
-        let stories = rows.iter().map(|row| story(row, &deaths(&reply.blocks, &row.0.name)));
+        let tell = |(row, words)| story(row, &deaths(&reply.blocks, &row.0.name), words);
+        let stories = rows.iter().zip(&words).map(tell);
         let stories: Vec<String> = stories.map(|it| it.render(session.style)).collect();
         stories.join("\n")
     })?;
@@ -30,16 +38,39 @@ pub fn deaths(blocks: &[Message], name: &str) -> Vec<Death> {
     blocks.iter().filter(of).filter_map(|block| Death::read(block, "")).collect()
 }
 
+/// What a service wrote before it died, or why that cannot be told; nothing if
+/// it did not die, or what it wrote goes elsewhere.
+pub type LastWords = Option<Result<Vec<Vec<u8>>, String>>;
+
+/// Reads it from its log.
+fn last_words(blocks: &[Message], service: &Status, count: u64) -> LastWords {
+    let deaths = deaths(blocks, &service.name);
+    let death = deaths.first().filter(|death| !death.ordered && count > 0)?;
+    if matches!(death.end, End::Fault(_)) {
+        return None;
+    }
+    let is_it = |block: &&Message| block.get("service") == Some(&service.name);
+    let sources = of(blocks.iter().find(is_it)?, Wanted::Both).ok()?;
+    // What is running now is not dead.
+    let uptime = service.uptime.map(|it| u64::try_from(it.as_millis()).unwrap_or(u64::MAX));
+    let before = uptime.map(|uptime| events::now().saturating_sub(uptime));
+    Some(last_lines(sources, count, before))
+}
+
 /// What is told of a service.
 pub struct Story {
     name: String,
     state: String,
     lines: Vec<String>,
+    /// What it wrote last, as it was written.
+    words: Vec<Vec<u8>>,
+    /// What is told below that.
+    more: Vec<String>,
     next: Vec<String>,
 }
 
 /// Tells the story.
-pub fn story(row: &Row, deaths: &[Death]) -> Story {
+pub fn story(row: &Row, deaths: &[Death], words: &LastWords) -> Story {
     let (service, usage) = row;
     let mut lines = Vec::new();
     if let Some(description) = &service.description {
@@ -61,17 +92,31 @@ pub fn story(row: &Row, deaths: &[Death]) -> Story {
         starts => lines.push(format!("Its program was run {}.", count(starts, "time"))),
     }
     lines.extend(ends(deaths));
+    let (heading, words) = match words {
+        None => (None, Vec::new()),
+        Some(Ok(words)) if words.is_empty() => (Some("It wrote nothing.".to_owned()), Vec::new()),
+        Some(Ok(words)) => (Some("It wrote last:".to_owned()), words.clone()),
+        Some(Err(why)) => {
+            let why = why.replace('\n', "; ");
+            (Some(format!("What it wrote cannot be shown: {why}.")), Vec::new())
+        }
+    };
+    lines.extend(heading);
+    let mut more = Vec::new();
     if service.strikes > 0 {
-        lines.push(strikes(service));
+        more.push(strikes(service));
     }
     for complaint in &service.complaints {
-        lines.push(format!("Wrong with its file: {complaint}"));
+        more.push(format!("Wrong with its file: {complaint}"));
     }
+    let is_shown = !words.is_empty();
     Story {
         name: service.name.clone(),
         state: service.state.clone(),
         lines,
-        next: advice(service, deaths),
+        words,
+        more,
+        next: advice(service, deaths, is_shown),
     }
 }
 
@@ -171,7 +216,7 @@ fn strikes(service: &Status) -> String {
 }
 
 /// What to do next.
-fn advice(service: &Status, deaths: &[Death]) -> Vec<String> {
+fn advice(service: &Status, deaths: &[Death], is_shown: bool) -> Vec<String> {
     let name = &service.name;
     let mut advice = Vec::new();
     let file = service.file.as_deref().unwrap_or("its file");
@@ -184,7 +229,11 @@ fn advice(service: &Status, deaths: &[Death]) -> Vec<String> {
             advice.push(format!("Put right what is missing, then: goingctl retry {name}"));
         }
         Some(State::Quarantined) => {
-            advice.push("Look into its output for the reason.".to_owned());
+            advice.push(if is_shown {
+                format!("See all that it wrote: goingctl log {name}")
+            } else {
+                "Look into its output for the reason.".to_owned()
+            });
             advice.push(format!("Do not wait for the next try: goingctl retry {name}"));
         }
         Some(State::Failed) if !service.is_refused => {
@@ -208,6 +257,14 @@ impl Story {
         let name = style.paint(Paint::Strong, &self.name);
         let mut text = format!("{name}: {}\n", style.paint(paint(&self.state), &self.state));
         for line in &self.lines {
+            text.push_str(&format!("  {line}\n"));
+        }
+        for line in &self.words {
+            let mut shown = Vec::new();
+            safe(line, style.has_color, &mut shown);
+            text.push_str(&format!("    {}\n", String::from_utf8_lossy(&shown)));
+        }
+        for line in &self.more {
             text.push_str(&format!("  {line}\n"));
         }
         for line in &self.next {

@@ -28,6 +28,8 @@ pub(super) enum Work {
     List { targets: Vec<Target>, is_why: bool, has_unknown: bool },
     /// Events after this number, and whether for ever.
     Events { after: u64, follow: bool },
+    /// An upgrade, of which it is to be told.
+    Upgrade,
 }
 
 /// What a name can stand for.
@@ -44,12 +46,17 @@ pub(super) enum Target {
 impl Work {
     /// Whether it waits for events and has not heard of this one.
     pub(super) fn awaits(&self, serial: u64) -> bool {
-        matches!(self, Work::Events { after, .. } if *after < serial)
+        matches!(self, Work::Events { after, .. } if *after < serial) || self.is_upgrade()
     }
 
     /// Whether it goes on until the client leaves.
     pub(super) fn is_endless(&self) -> bool {
-        matches!(self, Work::Events { follow: true, .. })
+        matches!(self, Work::Events { follow: true, .. }) || self.is_upgrade()
+    }
+
+    /// Whether it waits for an upgrade.
+    pub(super) fn is_upgrade(&self) -> bool {
+        matches!(self, Work::Upgrade)
     }
 }
 
@@ -61,7 +68,8 @@ fn needs_all(command: Command) -> bool {
         | Command::Disable
         | Command::Reload
         | Command::Shutdown
-        | Command::ReopenLogs => true,
+        | Command::ReopenLogs
+        | Command::Upgrade => true,
         Command::Status
         | Command::Why
         | Command::Start
@@ -111,6 +119,7 @@ impl Daemon {
             }
             Command::Myself => self.answer_self(client),
             Command::Ping => self.finish(client),
+            Command::Upgrade => self.answer_upgrade(client),
             Command::Version => {
                 put(&mut client.out, "version", env!("CARGO_PKG_VERSION"));
                 protocol::end(&mut client.out);
@@ -128,9 +137,13 @@ impl Daemon {
 
     /// The end of a reply when all went well.
     pub(super) fn finish(&self, client: &mut Client) {
-        put(&mut client.out, "result", "ok");
-        put_number(&mut client.out, "serial", self.events_ring.serial());
-        protocol::end(&mut client.out);
+        self.put_done(&mut client.out);
+    }
+
+    pub(super) fn put_done(&self, out: &mut Vec<u8>) {
+        put(out, "result", "ok");
+        put_number(out, "serial", self.events_ring.serial());
+        protocol::end(out);
     }
 
     /// The end of a reply when it did not.
@@ -154,6 +167,7 @@ impl Daemon {
     pub(super) fn work_on(&mut self, client: &mut Client) -> bool {
         match replace(&mut client.work, Work::None) {
             Work::None => false,
+            Work::Upgrade => self.work_on_upgrade(client),
             Work::Events { after, follow } => {
                 let is_trusted = client.may_all();
                 let known = self.events_ring.write(after, self.now, is_trusted, &mut client.out);
@@ -241,7 +255,7 @@ impl Daemon {
         let disabled = Directory::list_disabled(&self.directory.path).into_iter();
         let disabled = disabled.filter(|name| self.supervisor.find(name).is_none());
         all.extend(disabled.map(|name| (name.clone(), Target::Disabled(name))));
-        all.sort_by(|a, b| a.0.cmp(&b.0));
+        all.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         all
     }
 
@@ -300,10 +314,7 @@ impl Daemon {
             Command::ClearLog => return self.order_clear(slot),
             Command::Send => {
                 let text = request.text.as_deref().unwrap_or("");
-                return match self.send_input(slot, text) {
-                    Ok(()) => ("done", ""),
-                    Err(why) => ("failed", why),
-                };
+                return self.send_input(slot, text).err().unwrap_or(("done", ""));
             }
             Command::Status
             | Command::Why
@@ -316,7 +327,8 @@ impl Daemon {
             | Command::Ping
             | Command::Version
             | Command::Shutdown
-            | Command::ReopenLogs => {
+            | Command::ReopenLogs
+            | Command::Upgrade => {
                 let Some(signal) = request.signal else { return ("failed", "which signal?") };
                 return self.order_signal(slot, signal);
             }
@@ -325,6 +337,8 @@ impl Daemon {
             None => ("already", ""),
             Some(event) => {
                 self.supervisor.step(slot, event, self.now);
+                // Done and written down before it is said to be.
+                self.follow_up();
                 ("done", "")
             }
         }
@@ -334,7 +348,7 @@ impl Daemon {
     fn order_signal(&mut self, slot: Slot, signal: Signal) -> (&'static str, &'static str) {
         let Some(service) = self.supervisor.get(slot) else { return ("failed", "it is gone") };
         let Some(pid) = service.state.pid() else { return ("failed", "it does not run") };
-        match sys::processes::signal(pid, signal) {
+        match self.legacy.send(pid, signal, false) {
             Ok(()) => ("done", ""),
             Err(_) => ("failed", "the kernel did not let us"),
         }

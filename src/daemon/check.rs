@@ -1,6 +1,5 @@
 //! `going --check`: every complaint there would be, without starting anything.
 
-use std::fs;
 use std::path::Path;
 
 use super::confdir::{Directory, Entry};
@@ -8,7 +7,6 @@ use super::options::Options;
 use super::start::{Ending, complain, say};
 use super::{reload, spawn};
 use crate::config::{Spec, parse};
-use crate::supervise::{Fault, Step};
 use crate::sys;
 
 /// Says on stdout what is wrong with the files, and with what they name.
@@ -43,17 +41,14 @@ fn examine(directory: &Path, entry: &Entry, defaults: &Spec) -> Vec<String> {
         Ok(spec) => spec,
         Err(complaints) => return reload::locate(&file, &complaints),
     };
-    let Some(fault) = spawn::prepare(&entry.name, &spec).err().or_else(|| missing(&spec)) else {
-        return Vec::new();
+    let faults = match spawn::prepare(&entry.name, &spec) {
+        Ok(_) => spawn::foresee::faults(&entry.name, &spec),
+        Err(fault) => vec![fault],
     };
-    let (sentence, key) = spawn::explain(fault, &spec);
-    let line = parse::line_of(&text, key);
-    reload::locate(&file, &[parse::Complaint { line, message: sentence }])
-}
-
-/// A command given by its whole path is found, or not, at exec only.
-fn missing(spec: &Spec) -> Option<Fault> {
-    let command = spec.cmd.first().filter(|command| command.starts_with('/'))?;
-    let errno = fs::metadata(command).err()?.raw_os_error()?;
-    Some(Fault { step: Step::Execute, errno })
+    let complaint = |fault| {
+        let (message, key) = spawn::explain(fault, &spec);
+        parse::Complaint { line: parse::line_of(&text, key), message }
+    };
+    let complaints: Vec<_> = faults.into_iter().map(complaint).collect();
+    reload::locate(&file, &complaints)
 }

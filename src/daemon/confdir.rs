@@ -145,7 +145,7 @@ impl Directory {
             let name = if refusal.is_some() { visible(&name) } else { name };
             list.push(Entry { name, refusal });
         }
-        list.sort_by(|a, b| a.name.cmp(&b.name));
+        list.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         Ok(list)
     }
 

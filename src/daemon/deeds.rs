@@ -14,7 +14,7 @@ use super::report::{Level, report};
 use super::{Daemon, logger, spawn};
 use crate::config::{Signal, Spec, Whom};
 use crate::supervise::{Action, Event, Fault, Outcome, Pid, Slot, State, Step};
-use crate::sys::child::{self, Program};
+use crate::sys::child::{self, Program, Word};
 use crate::sys::processes;
 use crate::sys::streams::Source;
 
@@ -69,7 +69,9 @@ impl Daemon {
             passed.extend(self.open_logger().map_err(error)?);
             program.passed = passed.iter().map(AsRawFd::as_raw_fd).collect();
         }
-        let child = child::spawn(&program, self.null.as_fd())?;
+        let text = &self.supervisor.get(slot).ok_or(failed)?.definition.text;
+        let register = self.legacy.register(slot, &mut program, &spec, text);
+        let child = child::spawn(&program, self.null.as_fd(), Some(&register))?;
         self.keep_pipes(slot, run, &spec);
         Ok(child)
     }
@@ -108,18 +110,25 @@ impl Daemon {
     pub(super) fn hear(&mut self, pid: Pid, is_dead: bool) {
         let Some(index) = self.ears.iter().position(|&(it, _)| it == pid) else { return };
         let Some((_, ear)) = self.ears.get(index) else { return };
-        let words = child::hear(ear.as_fd());
-        if words.is_none() && !is_dead {
-            return;
+        let mut word = child::hear(ear.as_fd());
+        let mut lacks = Vec::new();
+        while let Some(Word::Lack(fault)) = word {
+            lacks.push(fault);
+            word = child::hear(ear.as_fd());
         }
+        let is_silent = word.is_none() && !is_dead;
+        let event = match word {
+            Some(Word::Fault(fault)) => Event::ExecFailed(fault),
+            Some(Word::Executed | Word::Lack(_)) | None => Event::Executed,
+        };
+        let ear = if is_silent { None } else { Some(self.ears.swap_remove(index).1) };
+        for fault in lacks {
+            self.tell_lack(pid, fault);
+        }
+        let Some(ear) = ear else { return };
         // Removed by hand: a copy in a child that was forked meanwhile would
         // keep it in the poll after we close ours (epoll(7)).
         let _ = self.poll.registry().deregister(&mut SourceFd(&ear.as_raw_fd()));
-        self.ears.swap_remove(index);
-        let event = match words {
-            Some(Err(fault)) => Event::ExecFailed(fault),
-            Some(Ok(())) | None => Event::Executed,
-        };
         if let Some(slot) = self.supervisor.find_pid(pid) {
             self.supervisor.step(slot, event, self.now);
         }
@@ -128,10 +137,11 @@ impl Daemon {
     /// Signals a main process that is not reaped, and its group.
     fn signal(&mut self, slot: Slot, pid: Pid, signal: Signal, whom: Whom) {
         let send = |signal| match whom {
-            Whom::Process => processes::signal(pid, signal),
+            Whom::Process => self.legacy.send(pid, signal, false),
             // Before setsid(2) the child is in no group of its own.
             Whom::Group | Whom::All => {
-                processes::signal_group(pid, signal).or_else(|_| processes::signal(pid, signal))
+                let sent = self.legacy.send(pid, signal, true);
+                sent.or_else(|_| self.legacy.send(pid, signal, false))
             }
         };
         if let Err(error) = send(signal) {
@@ -154,7 +164,8 @@ impl Daemon {
             let same = families.iter().filter(|it| it.3 == signal);
             let heads: Vec<_> = same
                 .filter_map(|&(slot, pid, whom, _)| {
-                    Some(Head { name: &self.supervisor.get(slot)?.name, pid, whom })
+                    let mark = self.legacy.mark_of(pid);
+                    Some(Head { name: &self.supervisor.get(slot)?.name, pid, whom, mark })
                 })
                 .collect();
             family::signal(&heads, signal, |it| self.supervisor.find_pid(it).is_some());
@@ -167,9 +178,12 @@ impl Daemon {
         let whom = service.definition.policy.kill;
         match whom {
             Whom::Process => false,
-            Whom::Group => processes::is_group_alive(pid),
-            Whom::All => {
-                let head = Head { name: &service.name, pid, whom };
+            Whom::Group if !processes::is_group_alive(pid) => false,
+            // Whom we reap, the kernel counts.
+            Whom::Group if self.legacy.mark_of(pid).is_none() => true,
+            Whom::Group | Whom::All => {
+                let mark = self.legacy.mark_of(pid);
+                let head = Head { name: &service.name, pid, whom, mark };
                 Census::take().has(&head, |it| self.supervisor.find_pid(it).is_some())
             }
         }
@@ -187,5 +201,6 @@ impl Daemon {
                 self.supervisor.step(slot, Event::Cleared, self.now);
             }
         }
+        self.watch_leftovers();
     }
 }

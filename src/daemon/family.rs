@@ -1,15 +1,18 @@
 //! Finds what a service left behind or started anew in sessions of its own, by
 //! walking /proc up to ourselves: going is the parent, near or far, of all that
-//! its services ever start. What is no descendant of ours is never touched.
+//! its services ever start. What is no descendant of ours, nor of a service that an
+//! earlier going left to us, is never touched.
 //!
 //! A process that left its session *and* overwrote its environment cannot be
 //! told from any other orphan; only a cgroup could.
 
 use std::fs;
+use std::os::fd::AsFd;
 
+use super::stat::Stat;
 use crate::config::{Signal, Whom};
 use crate::supervise::Pid;
-use crate::sys::processes;
+use crate::sys::pidfds;
 
 /// Whose family is looked for.
 pub struct Head<'a> {
@@ -19,22 +22,16 @@ pub struct Head<'a> {
     pub pid: Pid,
     /// How far the family goes.
     pub whom: Whom,
-}
-
-/// A living descendant of ours.
-struct Relative {
-    pid: Pid,
-    parent: Pid,
-    group: Pid,
-    session: Pid,
-    /// In ticks since boot: with the pid, the identity of a process.
-    started: u64,
+    /// For a service that an earlier going started: the variable by which its
+    /// processes name our run directory. Those whose parents died are no
+    /// descendants of ours.
+    pub mark: Option<&'a [u8]>,
 }
 
 /// Everybody who descends from us, as far as /proc tells.
 pub struct Census {
     us: Pid,
-    all: Vec<Relative>,
+    all: Vec<Stat>,
 }
 
 /// So many times a family is looked for again after it was killed: a fork can
@@ -47,22 +44,23 @@ impl Census {
         let us = Pid(i32::try_from(std::process::id()).unwrap_or(0));
         let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
         let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        let mut all: Vec<_> = pids.filter_map(|pid| Relative::read(Pid(pid))).collect();
+        let living = |pid| Stat::read(Pid(pid)).filter(|it| !it.is_dead);
+        let mut all: Vec<_> = pids.filter_map(living).collect();
         all.sort_unstable_by_key(|it| it.pid);
         Census { us, all }
     }
 
-    fn find(&self, pid: Pid) -> Option<&Relative> {
+    fn find(&self, pid: Pid) -> Option<&Stat> {
         let index = self.all.binary_search_by_key(&pid, |it| it.pid).ok()?;
         self.all.get(index)
     }
 
-    /// Which child of ours `relative` descends from, if it does.
-    fn ancestor(&self, relative: &Relative) -> Option<Pid> {
-        let mut it = relative;
+    /// Which main process, or else child of ours, `it` descends from, if it does.
+    fn ancestor(&self, it: &Stat, is_main: &impl Fn(Pid) -> bool) -> Option<Pid> {
+        let mut it = it;
         // Processes come and go while /proc is read, so the walk is bounded.
         for _ in 0..self.all.len() {
-            if it.parent == self.us {
+            if it.parent == self.us || is_main(it.pid) {
                 return Some(it.pid);
             }
             it = self.find(it.parent)?;
@@ -70,15 +68,30 @@ impl Census {
         None
     }
 
+    /// Whether one that descends from nobody we know was left by an adopted `head`.
+    fn is_orphan(&self, it: &Stat, head: &Head, is_main: &impl Fn(Pid) -> bool) -> bool {
+        let Some(mark) = head.mark else { return false };
+        // While a group or session lasts, nobody else gets its number as a pid.
+        let is_stale = !is_main(head.pid) && self.find(head.pid).is_some();
+        let is_of_group = !is_stale && it.group == head.pid;
+        match head.whom {
+            Whom::Process => false,
+            Whom::Group => is_of_group,
+            Whom::All => {
+                is_of_group
+                    || !is_stale && it.session == head.pid
+                    || carries_mark(it.pid, head.name, Some(mark))
+            }
+        }
+    }
+
     /// Who of the family of `head` is alive. `is_main` tells the main processes
     /// of all services, whose descendants are nobody else's.
-    fn members(
-        &self,
-        head: &Head,
-        is_main: &impl Fn(Pid) -> bool,
-    ) -> impl Iterator<Item = &Relative> {
+    fn members(&self, head: &Head, is_main: &impl Fn(Pid) -> bool) -> impl Iterator<Item = &Stat> {
         self.all.iter().filter(move |it| {
-            let Some(ancestor) = self.ancestor(it) else { return false };
+            let Some(ancestor) = self.ancestor(it, is_main) else {
+                return self.is_orphan(it, head, is_main);
+            };
             if ancestor != head.pid && is_main(ancestor) {
                 return false;
             }
@@ -89,8 +102,8 @@ impl Census {
                     ancestor == head.pid
                         || it.group == head.pid
                         || it.session == head.pid
-                        || carries_mark(it.pid, head.name)
-                        || carries_mark(ancestor, head.name)
+                        || carries_mark(it.pid, head.name, None)
+                        || carries_mark(ancestor, head.name, None)
                 }
             }
         })
@@ -100,34 +113,28 @@ impl Census {
     pub fn has(&self, head: &Head, is_main: impl Fn(Pid) -> bool) -> bool {
         self.members(head, &is_main).next().is_some()
     }
-}
 
-impl Relative {
-    /// `None` if it is gone, or dead and only unreaped (proc_pid_stat(5)).
-    fn read(pid: Pid) -> Option<Relative> {
-        let stat = fs::read(format!("/proc/{}/stat", pid.0)).ok()?;
-        // The command's name is in parentheses, and may itself hold any.
-        let end = stat.iter().rposition(|&byte| byte == b')')?;
-        let rest = std::str::from_utf8(stat.get(end + 1..)?).ok()?;
-        let mut fields = rest.split_ascii_whitespace();
-        if matches!(fields.next()?, "Z" | "X") {
-            return None;
-        }
-        let mut next = || fields.next()?.parse().ok().map(Pid);
-        let (parent, group, session) = (next()?, next()?, next()?);
-        // Field 22; the session was field 6.
-        let started = fields.nth(15)?.parse().ok()?;
-        Some(Relative { pid, parent, group, session, started })
+    /// Whether anybody of it lives who is certainly no stranger: for a family that
+    /// nobody watched for a while.
+    pub fn has_marked(&self, head: &Head, is_main: impl Fn(Pid) -> bool) -> bool {
+        self.members(head, &is_main).any(|it| carries_mark(it.pid, head.name, head.mark))
+    }
+
+    /// One of the family, to be watched.
+    pub fn member(&self, head: &Head, is_main: impl Fn(Pid) -> bool) -> Option<(Pid, u64)> {
+        self.members(head, &is_main).next().map(|it| (it.pid, it.started))
     }
 }
 
-/// Whether the environment with which `pid` was executed names this service.
-fn carries_mark(pid: Pid, name: &str) -> bool {
+/// Whether the environment with which `pid` was executed names this service, and
+/// our run directory if that is asked for.
+fn carries_mark(pid: Pid, name: &str, mark: Option<&[u8]>) -> bool {
     let Ok(environment) = fs::read(format!("/proc/{}/environ", pid.0)) else { return false };
-    environment
-        .split(|&byte| byte == 0)
-        .filter_map(|line| line.strip_prefix(b"GOING_SERVICE="))
-        .any(|it| it == name.as_bytes())
+    let lines = || environment.split(|&byte| byte == 0);
+    mark.is_none_or(|mark| lines().any(|line| line == mark))
+        && lines()
+            .filter_map(|line| line.strip_prefix(b"GOING_SERVICE="))
+            .any(|it| it == name.as_bytes())
 }
 
 /// Sends `signal` to the families of all heads; KILL until nobody is left.
@@ -149,8 +156,8 @@ pub fn signal(heads: &[Head], signal: Signal, is_main: impl Fn(Pid) -> bool) {
 
 /// Through a pidfd, so that between the look and the signal the pid cannot
 /// become a stranger's (pidfd_open(2), Linux 5.3).
-fn send(relative: &Relative, signal: Signal) -> bool {
-    let Ok(pidfd) = processes::open(relative.pid) else { return false };
-    Relative::read(relative.pid).is_some_and(|it| it.started == relative.started)
-        && processes::signal_open(&pidfd, signal).is_ok()
+fn send(relative: &Stat, signal: Signal) -> bool {
+    let Ok(pidfd) = pidfds::open(relative.pid) else { return false };
+    Stat::read(relative.pid).is_some_and(|it| it.started == relative.started && !it.is_dead)
+        && pidfds::signal(pidfd.as_fd(), signal).is_ok()
 }

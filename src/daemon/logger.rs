@@ -73,7 +73,7 @@ impl Place {
         }
         // Services wait while it is away, so it is never away for long.
         text += "description=writes the logs of all services\nstdout=inherit\nstderr=inherit\n\
-                 umask=027\nmin-uptime=1s\nbackoff=100ms\nbackoff-max=5s\nburst=none\n\
+                 umask=027\nmin-uptime=1s\nbackoff=10ms\nbackoff-max=1s\nburst=none\n\
                  restart=always\nstrikes=0\nstop=TERM 30s KILL\nkill=process\n";
         let policy = parse(text.as_bytes(), &Spec::default()).unwrap_or_default().policy;
         Definition { text: text.into_bytes().into(), policy }

@@ -15,7 +15,7 @@ use nix::sys::stat::fstat;
 
 use super::Daemon;
 use super::logger::{self, Place};
-use super::pipes::{Run, Which, write_whole};
+use super::pipes::{Run, Unsent, Which, write_whole};
 use super::report::{Level, report};
 use crate::config::{Full, Spec, Stream, Timestamps};
 use crate::protocol::Message;
@@ -43,24 +43,24 @@ const FEW: usize = 16;
 pub(super) struct Logs {
     pub(super) place: Place,
     connection: Option<OwnedFd>,
-    pipes: Vec<Pipe>,
+    pub(super) pipes: Vec<Pipe>,
     /// The names of services that were forgotten while their last words were not
     /// read, by pipe.
-    gone: Vec<(u32, Box<str>)>,
+    pub(super) gone: Vec<(u32, Box<str>)>,
     /// What going-log is to be told, in this order.
     waiting: VecDeque<Word>,
     waiting_bytes: usize,
 }
 
 /// The read end of a pipe that going-log has not read to its end.
-struct Pipe {
-    end: OwnedFd,
+pub(super) struct Pipe {
+    pub(super) end: OwnedFd,
     /// The number of its inode, by which both of us know it; 32 bits, as the
     /// kernel counts pipes (get_next_ino() of fs/inode.c).
-    id: u32,
+    pub(super) id: u32,
     /// Whose output it holds; nobody's if the service was forgotten.
-    slot: Option<Slot>,
-    which: Which,
+    pub(super) slot: Option<Slot>,
+    pub(super) which: Which,
 }
 
 /// Something to be said to going-log.
@@ -119,6 +119,18 @@ impl Logs {
         let slot = Some(slot);
         let is_it = |pipe: &&Pipe| pipe.slot == slot && pipe.which == which;
         self.pipes.iter().rev().find(is_it).map(|pipe| pipe.id)
+    }
+
+    /// Takes a pipe that the going before us in this process left, unless it is there
+    /// already. It is older than those of the services that run.
+    pub(super) fn inherit(&mut self, end: OwnedFd, slot: Option<Slot>, name: &str, which: Which) {
+        let id = fstat(&end).ok().and_then(|stat| u32::try_from(stat.st_ino).ok());
+        let Some(id) = id.filter(|id| self.pipes.iter().all(|it| it.id != *id)) else { return };
+        if slot.is_none() {
+            self.gone.push((id, name.into()));
+        }
+        self.waiting.push_back(Word::Take(id));
+        self.pipes.insert(0, Pipe { end, id, slot, which });
     }
 
     /// Lets going of the services which are no more; their last words stay.
@@ -379,14 +391,14 @@ impl Daemon {
     }
 
     /// Writes a line to the stdin of a service; what went wrong if it did.
-    pub(super) fn send_input(&self, slot: Slot, text: &str) -> Result<(), &'static str> {
+    pub(super) fn send_input(&self, slot: Slot, text: &str) -> Result<(), Unsent> {
         let Some((_, input)) = self.inputs.iter().find(|(it, _)| *it == slot) else {
-            return Err("it has no stdin=pipe");
+            return Err(("failed", "it has no stdin=pipe"));
         };
         let is_up =
             self.supervisor.get(slot).is_some_and(|it| matches!(it.state, State::Up { .. }));
         if !is_up {
-            return Err("it does not run");
+            return Err(("failed", "it does not run"));
         }
         write_whole(input.as_fd(), format!("{text}\n").as_bytes())
     }

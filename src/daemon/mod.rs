@@ -6,6 +6,7 @@
 //! a pid may be signalled only until it is reaped; the directory after the
 //! deadlines, so that a file which comes back finds its service where it is.
 
+mod adopt;
 mod answer;
 mod check;
 mod confdir;
@@ -15,6 +16,7 @@ mod family;
 mod logger;
 mod logs;
 mod options;
+mod orders;
 mod pipes;
 mod reclaim;
 mod reload;
@@ -23,25 +25,29 @@ mod rundir;
 mod server;
 mod spawn;
 mod start;
+mod stat;
+mod state;
 mod status;
 mod tell;
+mod upgrade;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
 
 use mio::Poll;
-use nix::libc;
 use nix::sys::signalfd::SignalFd;
 
 use crate::config::{Signal, Spec, Whom};
 use crate::supervise::{Event, Moment, Pid, Slot, Supervisor};
 use crate::sys::{self, processes};
+use adopt::Legacy;
 use confdir::Directory;
 use events::Events;
 use logs::Logs;
-use report::{Level, Reporter, report};
+use report::Reporter;
 use server::Server;
+use upgrade::{Handover, Upgrade};
 
 pub use options::HELP;
 pub use start::main;
@@ -81,6 +87,11 @@ struct Daemon {
     logs: Option<Logs>,
     /// Our ends of the services' standard inputs.
     inputs: Vec<(Slot, OwnedFd)>,
+    /// What outlives one going.
+    legacy: Legacy,
+    upgrade: Option<Upgrade>,
+    /// Services are to go on without us.
+    is_leaving: bool,
     /// No run directory, no clients.
     server: Option<Server>,
     events_ring: Events,
@@ -92,11 +103,12 @@ struct Daemon {
 
 impl Daemon {
     /// Keeps services going until told to stop.
-    fn run(mut self) -> io::Result<()> {
+    fn run(mut self, handover: Handover) -> io::Result<()> {
         self.read_directory();
+        self.take_up_rest(handover);
         self.is_started = true;
         self.settle();
-        while !self.supervisor.is_closing() || self.supervisor.alive() > 0 {
+        while !self.is_over() {
             self.wait()?;
             self.now = sys::monotonic();
             let orders = self.read_signals();
@@ -108,10 +120,10 @@ impl Daemon {
             self.serve_clients();
             self.settle();
             self.talk_to_logger();
+            self.go_on_upgrading();
             self.publish();
         }
-        report!(self.reporter, Level::Info, "all services stopped");
-        self.reporter.flush();
+        self.end();
         Ok(())
     }
 
@@ -120,7 +132,10 @@ impl Daemon {
         let reread_at = self.reread.map(|due| due.at);
         let server_at = self.server.as_ref().and_then(|server| server.wake_at(self.now));
         let turn_at = self.supervisor.has_turns().then_some(self.now);
-        let wake_at = [self.supervisor.deadline(), reread_at, server_at, turn_at];
+        let look_at = self.legacy.wake_at(self.now);
+        let check_at = self.upgrade.as_ref().map(|it| it.until);
+        let wake_at =
+            [self.supervisor.deadline(), reread_at, server_at, turn_at, look_at, check_at];
         let timeout = wake_at.into_iter().flatten().min().map(|wake_at| wake_at.since(self.now));
         match self.poll.poll(&mut self.polled, timeout) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
@@ -131,43 +146,17 @@ impl Daemon {
         Ok(())
     }
 
-    /// What the signals since the last turn ask for. SIGCHLD is among them, which
-    /// is why this comes before the reaping, and obeying after it.
-    fn read_signals(&mut self) -> Vec<u32> {
-        let signals = std::iter::from_fn(|| self.signals.read_signal().ok().flatten());
-        let orders = signals.map(|info| info.ssi_signo);
-        orders.filter(|&signal| signal != libc::SIGCHLD.unsigned_abs()).collect()
-    }
-
-    fn obey(&mut self, orders: &[u32]) {
-        for signal in orders {
-            match i32::try_from(*signal) {
-                Ok(libc::SIGTERM) => self.close("SIGTERM"),
-                Ok(libc::SIGINT) => self.close("SIGINT"),
-                Ok(libc::SIGHUP) => self.ring(),
-                Ok(libc::SIGUSR1) => self.reopen_logs(),
-                _ => {}
-            }
-        }
-    }
-
-    fn close(&mut self, name: &str) {
-        let count = self.supervisor.alive();
-        if self.supervisor.is_closing() {
-            report!(self.reporter, Level::Info, "{name} again: killing {count} services");
-        } else {
-            report!(self.reporter, Level::Info, "{name}: stopping {count} services");
-        }
-        self.supervisor.close(self.now);
-    }
-
     /// One SIGCHLD may stand for many deaths, so asks until nobody is left; only
     /// then is it known who of a group has survived the main process.
     fn reap(&mut self) {
-        let dead: Vec<_> = std::iter::from_fn(processes::reap).collect();
+        let mut dead: Vec<_> = std::iter::from_fn(processes::reap).collect();
+        dead.extend(self.adopted_dead());
         for (pid, exit) in dead {
             self.hear(pid, true);
-            let Some(slot) = self.supervisor.find_pid(pid) else { continue };
+            let Some(slot) = self.supervisor.find_pid(pid) else {
+                self.hear_check(pid, exit);
+                continue;
+            };
             let left = self.has_family(slot, pid);
             self.supervisor.step(slot, Event::Exited { exit, left }, self.now);
             self.clearing.extend(left.then_some(slot));
@@ -201,6 +190,7 @@ impl Daemon {
             self.tell(&outcome);
             self.mark_change(&outcome);
             self.act(&outcome);
+            self.note(outcome.slot);
         }
     }
 }

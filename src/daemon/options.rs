@@ -15,7 +15,7 @@ pub const HELP: &str = "\
 going keeps processes going, one key=value file each in a directory
 
 usage: going [-d DIR] [-r DIR] [-l DIR] [-o KEY=VALUE]... [--report stderr|syslog]
-             [-v|-q] [--check]
+             [-v|-q] [--check|--upgrade-check]
 
   -d, --dir DIR           directory of service files
                           (/etc/going.d; a user's own: ~/.config/going.d)
@@ -29,11 +29,13 @@ usage: going [-d DIR] [-r DIR] [-l DIR] [-o KEY=VALUE]... [--report stderr|syslo
   -v, --verbose           report more
   -q, --quiet             report warnings and errors only
       --check             say what is wrong with the files, then exit
+      --upgrade-check     say whether this going could take the place of the one
+                          that runs, then exit
   -V, --version           print the version
   -h, --help              print this
 
 signals: TERM or INT stops all services and exits, a second one kills them;
-HUP rereads the directory, USR1 reopens the logs. See going(8) and going(5).
+HUP rereads the directory, QUIT exits and leaves them running, USR1 reopens the logs. See going(8) and going(5).
 ";
 
 /// What we were told.
@@ -63,6 +65,8 @@ pub enum Task {
     Supervise,
     /// Look at the files only.
     Check,
+    /// Look at the state that another going has written down.
+    UpgradeCheck,
     /// Print the help.
     Help,
     /// Print the version.
@@ -112,6 +116,7 @@ pub fn read(arguments: impl Iterator<Item = OsString>, places: Places) -> Result
             Arg::Short('v') | Arg::Long("verbose") => options.verbosity = 1,
             Arg::Short('q') | Arg::Long("quiet") => options.verbosity = -1,
             Arg::Long("check") => options.task = Task::Check,
+            Arg::Long("upgrade-check") => options.task = Task::UpgradeCheck,
             Arg::Short('V') | Arg::Long("version") => options.task = Task::Version,
             Arg::Short('h') | Arg::Long("help") => options.task = Task::Help,
             Arg::Short(_) | Arg::Long(_) | Arg::Value(_) => {
@@ -161,8 +166,7 @@ impl Places {
         let set = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         // Relative values are to be ignored, says the XDG base directory standard.
         let xdg = |name| set(name).filter(|path| path.is_absolute());
-        let state =
-            xdg("XDG_STATE_HOME").or_else(|| set("HOME").map(|it| it.join(".local/state")));
+        let state = xdg("XDG_STATE_HOME").or_else(|| set("HOME").map(|it| it.join(".local/state")));
         let config = xdg("XDG_CONFIG_HOME").or_else(|| set("HOME").map(|it| it.join(".config")));
         Places {
             directory: config.map(|config| config.join("going.d")),

@@ -74,17 +74,23 @@ pub(super) fn needs_pipe(stream: &Stream, log: &Log) -> bool {
     }
 }
 
+/// The outcome of an order that was not done, and why.
+pub(super) type Unsent = (&'static str, &'static str);
+
+/// Another try may help.
+const FULL: Unsent = ("busy", "it does not read its stdin, and the pipe is full");
+
 /// All or nothing: half a line would become the beginning of the next one.
-pub(super) fn write_whole(pipe: BorrowedFd, line: &[u8]) -> Result<(), &'static str> {
+pub(super) fn write_whole(pipe: BorrowedFd, line: &[u8]) -> Result<(), Unsent> {
     match fds::room(pipe) {
         Ok(room) if room >= line.len() => {}
-        Ok(_) => return Err("it does not read its stdin, and the pipe is full"),
-        Err(_) => return Err("its stdin cannot be written"),
+        Ok(_) => return Err(FULL),
+        Err(_) => return Err(("failed", "its stdin cannot be written")),
     }
     match nix::unistd::write(pipe, line) {
         Ok(length) if length == line.len() => Ok(()),
-        Ok(_) => Err("only a part of it could be written"),
-        Err(Errno::EAGAIN) => Err("it does not read its stdin, and the pipe is full"),
-        Err(_) => Err("its stdin cannot be written"),
+        Ok(_) => Err(("failed", "only a part of it could be written")),
+        Err(Errno::EAGAIN) => Err(FULL),
+        Err(_) => Err(("failed", "its stdin cannot be written")),
     }
 }

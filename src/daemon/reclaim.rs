@@ -3,11 +3,10 @@
 //! a pipe of the very number that was written down is ever taken for one.
 
 use std::fs::{self, OpenOptions};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 
 use nix::libc;
-use nix::sys::stat::fstat;
 
 use super::Daemon;
 use super::logger;
@@ -18,18 +17,6 @@ use crate::supervise::{Pid, Slot};
 use crate::sys::processes;
 
 impl Daemon {
-    /// The numbers of the pipes of a service's run: stdin, stdout and stderr, 0
-    /// where there is none. To be written down, and given to `reclaim_pipes`.
-    pub(super) fn pipe_ids(&self, slot: Slot) -> [u64; 3] {
-        let input = self.inputs.iter().find(|(it, _)| *it == slot);
-        let input = input.and_then(|(_, end)| fstat(end).ok()).map_or(0, |stat| stat.st_ino);
-        let id = |which| {
-            let id = self.logs.as_ref().and_then(|logs| logs.latest_id(slot, which));
-            id.map_or(0, u64::from)
-        };
-        [input, id(Which::Stdout), id(Which::Stderr)]
-    }
-
     /// Opens the pipes of a service that runs already, if it still holds them.
     pub(super) fn reclaim_pipes(&mut self, slot: Slot, pid: Pid, ids: [u64; 3]) {
         let [stdin, stdout, stderr] = ids;
@@ -43,6 +30,32 @@ impl Daemon {
             }
         }
         self.take_pipes(slot, run);
+    }
+
+    /// The pipes that going-log has not read to their ends, for a going that takes our
+    /// place: descriptors, and what it must know of each.
+    pub(super) fn bequeathed_pipes(&self) -> Vec<(RawFd, String)> {
+        let Some(logs) = &self.logs else { return Vec::new() };
+        let name = |slot| self.supervisor.get(slot).map(|it| &*it.name);
+        let pipes = logs.pipes.iter().filter_map(|pipe| {
+            let gone = || logs.gone.iter().find(|(id, _)| *id == pipe.id).map(|(_, name)| &**name);
+            let name = pipe.slot.and_then(name).or_else(gone)?;
+            let letter = if pipe.which == Which::Stdout { 'o' } else { 'e' };
+            Some((pipe.end.as_raw_fd(), format!("{letter}{name}")))
+        });
+        pipes.collect()
+    }
+
+    /// Takes them over, but for those which were found by their services already.
+    pub(super) fn inherit_pipes(&mut self, pipes: Vec<(OwnedFd, String)>) {
+        for (end, text) in pipes {
+            let (letter, name) = text.split_at_checked(1).unwrap_or_default();
+            let which = if letter == "o" { Which::Stdout } else { Which::Stderr };
+            let slot = self.supervisor.find(name);
+            if let Some(logs) = &mut self.logs {
+                logs.inherit(end, slot, name, which);
+            }
+        }
     }
 
     /// Connects to a going-log that ran on. One that cannot be talked to is

@@ -161,6 +161,9 @@ impl Daemon {
         let Some(service) = service else { return found(Decision::Start(definition), Vec::new()) };
         let old = parse(&service.definition.text, &self.defaults).unwrap_or_default();
         let mut changes = keys::differences(&old, &spec);
+        if slot.is_some_and(|slot| self.is_made_of(slot, &definition.text, &spec)) {
+            changes.restart.clear();
+        }
         let needs_restart = !changes.restart.is_empty();
         changes.restart.append(&mut changes.now);
         let decision =
@@ -187,7 +190,7 @@ impl Daemon {
                 // Those of the start are told by their own start.
                 let level = if self.is_started { Level::Info } else { Level::Debug };
                 self.tell_file(level, &name, "added");
-                self.supervisor.add(&name, definition, self.now);
+                self.add(&name, definition);
             }
             (Decision::Apply(definition), Some(slot)) => {
                 self.supervisor.redefine(slot, definition);

@@ -3,7 +3,7 @@
 //! the requests mean is `answer.rs`'s business.
 
 use std::io::{ErrorKind, Read, Write};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Duration;
 
@@ -23,8 +23,9 @@ use crate::sys;
 const FIRST_CLIENT: usize = 1 << 30;
 pub(super) const LISTENER: usize = FIRST_CLIENT - 1;
 
-/// A reply is written in pieces of about this size, made as they are read.
-const PIECE: usize = 8 * 1024;
+/// A reply is written in pieces of about this size, made as they are read: small,
+/// for a client makes something of one while we make the next.
+const PIECE: usize = 2 * 1024;
 
 /// So many requests and pieces of one client in one turn; then others have theirs.
 const SHARE: usize = 16;
@@ -73,8 +74,12 @@ impl Server {
     ///
     /// # Errors
     /// What bind(2) and epoll_ctl(2) say.
-    pub(super) fn new(run_directory: RunDirectory, registry: &Registry) -> std::io::Result<Server> {
-        let listener = run_directory.listen()?;
+    pub(super) fn new(
+        mut run_directory: RunDirectory,
+        listener: Option<OwnedFd>,
+        registry: &Registry,
+    ) -> std::io::Result<Server> {
+        let listener = run_directory.listen(listener)?;
         let registry = registry.try_clone()?;
         listen(&registry, listener.as_raw_fd(), LISTENER, Interest::READABLE)?;
         let clients_max = sys::fds::limit().map_or(512, |limit| limit / 2).clamp(8, 4096);
@@ -97,6 +102,14 @@ impl Server {
     /// How many clients there are.
     pub(super) fn count(&self) -> usize {
         self.clients.iter().flatten().count()
+    }
+
+    /// What another going in our place needs: the lock, the listening socket, and
+    /// the client who asked for it, -1 if that is gone.
+    pub(super) fn handover(&self) -> [RawFd; 3] {
+        let asking = self.clients.iter().flatten().find(|it| it.work.is_upgrade());
+        let asking = asking.map_or(-1, |it| it.stream.as_raw_fd());
+        [self.run_directory.lock(), self.listener.as_raw_fd(), asking]
     }
 
     /// Takes everybody who is waiting at the door.
@@ -278,6 +291,12 @@ impl Daemon {
             while client.out.len() < PIECE && self.work_on(client) {}
             if !client.out.is_empty() {
                 continue;
+            }
+            if client.work.is_upgrade() {
+                // Its answer comes with the end of the upgrade, and nothing is
+                // read before that: some close their side after the question.
+                client.is_ready = false;
+                return true;
             }
             match client.decoder.message() {
                 Ok(Some(_)) if client.work.is_endless() => return false,

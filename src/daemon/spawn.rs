@@ -1,23 +1,28 @@
 //! Prepares a child while we are still its parent. Nothing here may run after
 //! fork: names are looked up and strings built now, because the child must not.
 
-use std::env;
-use std::ffi::{CString, OsString};
+mod environment;
+mod faults;
+pub mod foresee;
+mod wrap;
+
+use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::libc;
-use nix::sys::stat::Mode;
+use nix::fcntl::{self, OFlag, OpenHow, ResolveFlag};
+use nix::sys::stat::{Mode, SFlag, fstat};
 use nix::unistd::{self, AccessFlags, Gid, Group, Uid, User};
 
+pub use self::faults::explain;
+
+use self::environment::Environment;
 use crate::config::{Spec, Stream};
 use crate::supervise::{Fault, Step};
-use crate::sys::child::{Identity, Program};
+use crate::sys::child::Program;
+use crate::sys::identity::Identity;
 use crate::sys::streams::Source;
-
-/// Where commands are looked for when nobody says, as under init.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Looks up and builds all that the service `name` needs to run.
 ///
@@ -26,28 +31,45 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 pub fn prepare(name: &str, spec: &Spec) -> Result<Program, Fault> {
     let user = find_user(spec)?;
     let identity = find_identity(spec, user.as_ref())?;
-    let environment = environment(name, spec, user.as_ref());
-    let path = find_command(spec, &environment)?;
-    let envp = environment.into_iter().map(|(mut line, value)| {
-        line.push("=");
-        line.push(value);
-        c_string(line.into_vec(), Step::Parse)
-    });
-    let argv = spec.cmd.iter().map(|word| c_string(word.as_str(), Step::Parse));
+    let environment = surroundings(name, spec, user.as_ref())?;
+    let words = spec.cmd.iter().map(|word| environment.expand(word, environment::CMD));
+    let words = words.collect::<Result<Vec<_>, _>>()?;
+    let path = find_command(spec, words.first(), &environment)?;
+    let argv = words.into_iter().map(|word| c_string(word, Step::Parse));
+    let cwd = environment.expand_path(&spec.cwd, environment::CWD)?;
+    let streams = [
+        source(&spec.stdin, 0, &environment)?,
+        source(&spec.stdout, 1, &environment)?,
+        source(&spec.stderr, 2, &environment)?,
+    ];
     Ok(Program {
         path,
         argv: argv.collect::<Result<_, _>>()?,
-        envp: envp.collect::<Result<_, _>>()?,
-        cwd: c_string(spec.cwd.as_str(), Step::Directory)?,
+        envp: environment.lines().map(|it| c_string(it, Step::Parse)).collect::<Result<_, _>>()?,
+        cwd: c_string(cwd, Step::Directory)?,
         umask: Mode::from_bits_truncate(spec.umask),
         identity,
-        streams: [
-            source(&spec.stdin, Step::Stdin)?,
-            source(&spec.stdout, Step::Stdout)?,
-            source(&spec.stderr, Step::Stderr)?,
-        ],
+        streams,
+        wrapping: wrap::wrapping(spec),
         passed: Vec::new(),
     })
+}
+
+/// The variables of a service.
+fn surroundings(name: &str, spec: &Spec, user: Option<&Account>) -> Result<Environment, Fault> {
+    let uid = user.map_or_else(Uid::effective, |user| user.uid);
+    Environment::build(name, spec, uid, user.and_then(|user| user.entry.as_ref()))
+}
+
+/// The same as far as they can be known, for people.
+fn known_surroundings(name: &str, spec: &Spec) -> Environment {
+    let user = find_user(spec).ok().flatten();
+    surroundings(name, spec, user.as_ref()).unwrap_or_default()
+}
+
+/// The user's number, going's own if it has no other.
+fn user_id(spec: &Spec) -> Uid {
+    find_user(spec).ok().flatten().map_or_else(Uid::effective, |user| user.uid)
 }
 
 fn fault(step: Step, errno: Errno) -> Fault {
@@ -59,11 +81,14 @@ fn c_string(text: impl Into<Vec<u8>>, step: Step) -> Result<CString, Fault> {
     CString::new(text).map_err(|_| fault(step, Errno::EINVAL))
 }
 
-fn source(stream: &Stream, step: Step) -> Result<Source, Fault> {
+fn source(stream: &Stream, number: u8, environment: &Environment) -> Result<Source, Fault> {
     Ok(match stream {
         Stream::Null => Source::Null,
         Stream::Inherit => Source::Inherit,
-        Stream::File(path) => Source::File(c_string(path.as_str(), step)?),
+        Stream::File(path) => {
+            let path = environment.expand_path(path, environment::STDIN.saturating_add(number))?;
+            Source::File(c_string(path, Step::Parse)?)
+        }
         Stream::Stdout => Source::Stdout,
         // A pipe takes its place when the service is about to run.
         Stream::Log | Stream::Syslog | Stream::Pipe => Source::Null,
@@ -129,99 +154,54 @@ fn find_identity(spec: &Spec, user: Option<&Account>) -> Result<Option<Identity>
     Ok(Some(Identity { uid, gid, groups }))
 }
 
-type Variables = Vec<(OsString, OsString)>;
-
-/// Ours, then what follows from the user, then the file's; a later one wins.
-fn environment(name: &str, spec: &Spec, user: Option<&Account>) -> Variables {
-    let mut variables: Variables = env::vars_os().collect();
-    let mut set = |name: &str, value: OsString| match variables.iter_mut().find(|it| it.0 == name) {
-        Some(variable) => variable.1 = value,
-        None => variables.push((name.into(), value)),
-    };
-    if env::var_os("PATH").is_none() {
-        set("PATH", DEFAULT_PATH.into());
-    }
-    if let Some(entry) = user.and_then(|user| user.entry.as_ref()) {
-        set("HOME", entry.dir.clone().into());
-        set("USER", entry.name.clone().into());
-        set("LOGNAME", entry.name.clone().into());
-        set("SHELL", entry.shell.clone().into());
-    }
-    for (name, value) in &spec.env {
-        set(name, value.into());
-    }
-    set("GOING_SERVICE", name.into());
-    variables
-}
-
-/// The file to execute: as it is with a slash, else found in the service's PATH.
-fn find_command(spec: &Spec, environment: &Variables) -> Result<CString, Fault> {
+/// The file to execute: as it is with a slash, else found in the service's PATH,
+/// below its own `/`.
+fn find_command(
+    spec: &Spec,
+    command: Option<&Vec<u8>>,
+    environment: &Environment,
+) -> Result<CString, Fault> {
     let failed = |errno| fault(Step::FindCommand, errno);
-    let Some(command) = spec.cmd.first() else { return Err(failed(Errno::EINVAL)) };
-    if command.contains('/') {
-        return c_string(command.as_str(), Step::FindCommand);
+    let Some(command) = command else { return Err(failed(Errno::EINVAL)) };
+    if command.contains(&b'/') {
+        return c_string(command.as_slice(), Step::FindCommand);
     }
-    let path = environment.iter().find(|it| it.0 == "PATH").map_or(&[][..], |it| it.1.as_bytes());
+    let path = environment.get("PATH").unwrap_or_default();
     let mut errno = Errno::ENOENT;
     // A relative entry would mean another file in each working directory.
     for directory in path.split(|&byte| byte == b':').filter(|it| it.starts_with(b"/")) {
-        let file = Path::new(std::ffi::OsStr::from_bytes(directory)).join(command);
-        if file.is_file() {
-            match unistd::access(&file, AccessFlags::X_OK) {
-                Ok(()) => return c_string(file.into_os_string().into_vec(), Step::FindCommand),
-                Err(why) => errno = why,
-            }
+        let file = Path::new(OsStr::from_bytes(directory)).join(OsStr::from_bytes(command));
+        match is_executable(&file, spec.sandbox.chroot.as_deref()) {
+            Ok(()) => return c_string(file.into_os_string().into_vec(), Step::FindCommand),
+            Err(Errno::ENOENT | Errno::ENOTDIR) => {}
+            Err(why) => errno = why,
         }
     }
     Err(failed(errno))
 }
 
-/// What a fault means, in a sentence. `spec` is the one that was to run.
-pub fn explain(fault: Fault, spec: &Spec) -> (String, &'static str) {
-    let why = crate::sys::describe(fault.errno);
-    let stream = |stream: &Stream| match stream {
-        Stream::File(path) => path.clone(),
-        Stream::Log | Stream::Syslog | Stream::Pipe => "a pipe".to_owned(),
-        Stream::Null | Stream::Inherit | Stream::Stdout => "it".to_owned(),
+/// Whether a file is there and may be executed, for one whose `/` is `root`.
+fn is_executable(file: &Path, root: Option<&str>) -> Result<(), Errno> {
+    let Some(root) = root else {
+        return if file.is_file() {
+            unistd::access(file, AccessFlags::X_OK)
+        } else {
+            Err(Errno::ENOENT)
+        };
     };
-    let user = spec.user.as_deref().unwrap_or("going's own user");
-    let command = spec.cmd.first().map_or("", String::as_str);
-    match fault.step {
-        Step::FindUser => (format!("Can't find user {user}: {why}"), "user"),
-        Step::FindGroup if fault.errno == libc::EINVAL => {
-            (format!("Can't tell the group of user {user}: it has no entry, so set group="), "user")
+    // Links in there are followed as the service would follow them.
+    let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC);
+    let root = fcntl::open(root, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
+    match fcntl::openat2(&root, file, how.resolve(ResolveFlag::RESOLVE_IN_ROOT)) {
+        Ok(found) => {
+            let mode = fstat(&found)?.st_mode;
+            let kind = SFlag::from_bits_truncate(mode) & SFlag::S_IFMT;
+            match (kind, mode & 0o111) {
+                (SFlag::S_IFREG, 0) => Err(Errno::EACCES),
+                (SFlag::S_IFREG, _) => Ok(()),
+                _ => Err(Errno::ENOENT),
+            }
         }
-        Step::FindGroup => {
-            let group = spec.group.as_deref().unwrap_or("of the user");
-            (format!("Can't find group {group}: {why}"), "group")
-        }
-        Step::FindGroups => {
-            let groups = spec.groups.as_ref().map_or(String::new(), |groups| groups.join(" "));
-            (format!("Can't find all of groups {groups}: {why}"), "groups")
-        }
-        Step::FindCommand | Step::Execute => (format!("Can't execute {command}: {why}"), "cmd"),
-        Step::Stdin => (format!("Can't open {} for stdin: {why}", stream(&spec.stdin)), "stdin"),
-        Step::Stdout => {
-            (format!("Can't open {} for stdout: {why}", stream(&spec.stdout)), "stdout")
-        }
-        Step::Stderr => {
-            (format!("Can't open {} for stderr: {why}", stream(&spec.stderr)), "stderr")
-        }
-        Step::Groups => {
-            let keys = [("groups", spec.groups.is_some()), ("group", spec.group.is_some())];
-            let key = keys.into_iter().find(|&(_, is_set)| is_set).map_or("user", |(key, _)| key);
-            (format!("Can't set the groups: {why}"), key)
-        }
-        Step::Group => (format!("Can't change to the group: {why}"), "group"),
-        Step::User => (format!("Can't change to user {user}: {why}"), "user"),
-        Step::Directory => {
-            (format!("Can't change working directory to {}: {why}", spec.cwd), "cwd")
-        }
-        Step::Session => (format!("Can't make a session: {why}"), "cmd"),
-        Step::Parse => (format!("Can't prepare the command: {why}"), "cmd"),
-        Step::Log => (format!("Can't log, going-log cannot be started: {why}"), "stdout"),
-        Step::Pipe => (format!("Can't make a pipe: {why}"), "cmd"),
-        Step::Fork => (format!("Could not fork: {why}"), "cmd"),
-        Step::Late => (format!("Can't execute {command}: not done after 90s"), "cmd"),
+        Err(errno) => Err(errno),
     }
 }

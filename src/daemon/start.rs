@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::process::ExitCode;
 
 use mio::unix::SourceFd;
 use mio::{Interest, Poll, Token};
 use nix::unistd::Uid;
 
+use super::adopt::Legacy;
 use super::confdir::Directory;
 use super::events::Events;
 use super::logger::Place;
@@ -18,9 +19,10 @@ use super::options::{self, HELP, Options, Task};
 use super::report::{Level, Reporter, report};
 use super::rundir::{Refusal, RunDirectory};
 use super::server::Server;
+use super::upgrade::{self, Handover};
 use super::{DOORBELL, Daemon, SIGNALS, check};
 use crate::config::Stream;
-use crate::supervise::Supervisor;
+use crate::supervise::{Pid, Supervisor};
 use crate::sys::{self, processes};
 
 /// What going(8) exits with, by the numbers of sysexits.h.
@@ -62,6 +64,7 @@ fn perform(options: Options) -> Ending {
         Task::Help => say(HELP),
         Task::Version => say(concat!("going ", env!("CARGO_PKG_VERSION"), "\n")),
         Task::Check => check::check(options),
+        Task::UpgradeCheck => upgrade::check(options),
         Task::Supervise => supervise(options),
     }
 }
@@ -75,15 +78,26 @@ fn supervise(mut options: Options) -> Ending {
         reporter.flush();
         return Ending::NoDirectory;
     }
-    let run = match take_run_directory(&options, &mut reporter) {
+    let mut handover = Handover::take();
+    let run = match take_run_directory(&options, handover.lock.take(), &mut reporter) {
         Ok(run) => run,
         Err(ending) => {
             reporter.flush();
             return ending;
         }
     };
+    let legacy = match Legacy::open(run.as_ref().map(|run| run.path.as_path()), &mut reporter) {
+        Ok(legacy) => legacy,
+        Err(Pid(pid)) => {
+            report!(reporter, Level::Error, "Still running as pid {pid}, though without its lock");
+            reporter.flush();
+            return Ending::AlreadyRunning;
+        }
+    };
     let logs = find_logs(&mut options, &mut reporter, run.as_ref());
-    match Daemon::new(options, reporter, run, logs).and_then(Daemon::run) {
+    match Daemon::new(options, reporter, run, logs, legacy, handover.listener.take())
+        .and_then(|it| it.run(handover))
+    {
         Ok(()) => Ending::Ok,
         Err(error) => {
             complain(&format!("going: {}", sys::explain(&error)));
@@ -123,6 +137,7 @@ fn find_logs(
 /// the same, unless they were asked for by name or another going has them.
 fn take_run_directory(
     options: &Options,
+    lock: Option<OwnedFd>,
     reporter: &mut Reporter,
 ) -> Result<Option<RunDirectory>, Ending> {
     let Some(path) = &options.run_directory else {
@@ -131,7 +146,7 @@ fn take_run_directory(
         return Ok(None);
     };
     let shown = path.display();
-    match RunDirectory::take(path) {
+    match RunDirectory::take(path, lock) {
         Ok(run) => Ok(Some(run)),
         Err(Refusal::Held(pid)) => {
             let hint = "another going needs another run directory, -r";
@@ -174,6 +189,8 @@ impl Daemon {
         reporter: Reporter,
         run: Option<RunDirectory>,
         logs: Option<Logs>,
+        legacy: Legacy,
+        listener: Option<OwnedFd>,
     ) -> io::Result<Daemon> {
         sys::fds::keep_from_children();
         // Before the first fork, or the first SIGCHLD would be lost.
@@ -188,7 +205,7 @@ impl Daemon {
         };
         listen(signals.as_raw_fd(), SIGNALS)?;
         listen(directory.doorbell(), DOORBELL)?;
-        let server = run.map(|run| Server::new(run, poll.registry())).transpose()?;
+        let server = run.map(|run| Server::new(run, listener, poll.registry())).transpose()?;
         let now = sys::monotonic();
         // The standard hasher's keys are random, and so good enough as dice.
         let seed = RandomState::new().build_hasher().finish() & u64::from(u32::MAX);
@@ -210,6 +227,9 @@ impl Daemon {
             heard: Vec::new(),
             logs,
             inputs: Vec::new(),
+            legacy,
+            upgrade: None,
+            is_leaving: false,
             server,
             events_ring: Events::default(),
             turns: 0,

@@ -9,7 +9,7 @@ use super::{Daemon, spawn};
 use crate::config::keys;
 use crate::config::{Signal, Spec, Stream};
 use crate::protocol::{self, put, put_number};
-use crate::supervise::{Death, Exit, Moment, Pid, Service, Slot, State, Strike};
+use crate::supervise::{Death, Exit, Moment, Pid, Service, State, Strike};
 use crate::sys;
 
 impl Daemon {
@@ -34,8 +34,8 @@ impl Daemon {
             }
             Target::Service(slot) => {
                 let Some(service) = self.supervisor.get(*slot) else { return };
-                self.put_service(out, *slot, service, is_trusted);
                 let spec = self.spec(*slot).unwrap_or_default();
+                self.put_service(out, service, &spec, is_trusted);
                 if is_why && is_trusted {
                     self.put_file(out, service, &spec);
                 }
@@ -53,9 +53,8 @@ impl Daemon {
         }
     }
 
-    fn put_service(&self, out: &mut Vec<u8>, slot: Slot, service: &Service, is_trusted: bool) {
+    fn put_service(&self, out: &mut Vec<u8>, service: &Service, spec: &Spec, is_trusted: bool) {
         let now = self.now;
-        let spec = self.spec(slot).unwrap_or_default();
         put(out, "service", &service.name);
         if !spec.description.is_empty() {
             put(out, "description", &spec.description);
@@ -86,7 +85,7 @@ impl Daemon {
         }
         if let Some(death) = service.last() {
             put_death(out, "last-", &death, now);
-            put_fault(out, "last-", &death, is_trusted.then_some(&spec));
+            put_fault(out, "last-", &death, is_trusted.then_some(spec));
         }
         for tag in &spec.tags {
             put(out, "tag", tag);
@@ -194,6 +193,7 @@ pub(super) fn put_death(out: &mut Vec<u8>, prefix: &str, death: &Death, now: Mom
                 put(out, &key("core"), "yes");
             }
         }
+        Some(Exit::Unknown) => put(out, &key("exit"), "unknown"),
         None => {}
     }
     put_number(out, &key("ran-ms"), millis(death.ran));

@@ -9,7 +9,9 @@ use super::{Daemon, spawn, sys};
 use crate::config::parse::line_of;
 use crate::config::words::show_duration;
 use crate::config::{Burst, Restart, Spec, Whom};
-use crate::supervise::{Action, Death, Exit, Fault, Moment, Outcome, Service, State, Step, Strike};
+use crate::supervise::{
+    Action, Death, Exit, Fault, Moment, Outcome, Pid, Service, State, Step, Strike,
+};
 
 impl Daemon {
     /// Reports what changed.
@@ -68,6 +70,18 @@ impl Daemon {
             (Some(_), Some(_)) | (None, None) => return,
         };
         self.mark(outcome.slot, &text);
+    }
+}
+
+impl Daemon {
+    /// A service runs without something that it was to have if possible.
+    pub(super) fn tell_lack(&mut self, pid: Pid, fault: Fault) {
+        let Some(slot) = self.supervisor.find_pid(pid) else { return };
+        let (Some(service), Some(spec)) = (self.supervisor.get(slot), self.spec(slot)) else {
+            return;
+        };
+        let ((sentence, key), name) = (spawn::explain(fault, &spec), &service.name);
+        report!(self.reporter, Level::Warning, "{name}: does without ({key}): {sentence}");
     }
 }
 
@@ -227,5 +241,6 @@ fn how(death: Option<Death>) -> String {
         Some(Exit::Code(code)) => format!("exit status {code}"),
         Some(Exit::Signal { signal, core: false }) => format!("killed by {signal}"),
         Some(Exit::Signal { signal, core: true }) => format!("killed by {signal}, core dumped"),
+        Some(Exit::Unknown) => "exit unknown".to_owned(),
     }
 }

@@ -11,7 +11,11 @@ pub const MESSAGE_MAX: usize = 64 * 1024;
 /// Keys and values in the order in which they were said.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Message {
-    pairs: Vec<(String, String)>,
+    /// Lines of `key=value`, unescaped: a client that is told of a thousand
+    /// services makes two pieces of memory of each, not forty.
+    text: String,
+    /// Where in it each key ends, and where its value does.
+    ends: Vec<(usize, usize)>,
 }
 
 /// Why bytes are no message.
@@ -49,7 +53,12 @@ impl Message {
 
     /// Says one thing more.
     pub fn add(&mut self, key: &str, value: &str) {
-        self.pairs.push((key.to_owned(), value.to_owned()));
+        self.text.push_str(key);
+        self.text.push('=');
+        let key_end = self.text.len() - 1;
+        self.text.push_str(value);
+        self.ends.push((key_end, self.text.len()));
+        self.text.push('\n');
     }
 
     /// The first value of `key`.
@@ -69,12 +78,17 @@ impl Message {
 
     /// All that is said.
     pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.pairs.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+        let mut start = 0;
+        self.ends.iter().map(move |&(key_end, end)| {
+            let key = self.text.get(start..key_end).unwrap_or_default();
+            start = end + 1;
+            (key, self.text.get(key_end + 1..end).unwrap_or_default())
+        })
     }
 
     /// Whether nothing is said.
     pub fn is_empty(&self) -> bool {
-        self.pairs.is_empty()
+        self.ends.is_empty()
     }
 
     /// Writes all of it, and its end.
@@ -92,16 +106,27 @@ impl Message {
     pub fn parse(bytes: &[u8]) -> Result<Message, Malformed> {
         let text = std::str::from_utf8(bytes).map_err(|_| Malformed::NotText)?;
         let text = text.strip_suffix("\n\n").or(text.strip_suffix('\n')).unwrap_or(text);
-        let mut message = Message::new();
+        let mut message = Message { text: String::with_capacity(text.len() + 1), ends: Vec::new() };
         if text.is_empty() {
             return Ok(message);
         }
+        let is_plain = !text.contains(['\\', '\r']);
+        let mut start = 0;
         for line in text.split('\n') {
             let (key, value) = line.split_once('=').ok_or(Malformed::NotPair)?;
             if !is_key(key) {
                 return Err(Malformed::NotPair);
             }
-            message.pairs.push((key.to_owned(), unescape(value)?));
+            if is_plain {
+                message.ends.push((start + key.len(), start + line.len()));
+                start += line.len() + 1;
+            } else {
+                message.add(key, &unescape(value)?);
+            }
+        }
+        if is_plain {
+            message.text.push_str(text);
+            message.text.push('\n');
         }
         Ok(message)
     }
@@ -115,14 +140,12 @@ fn is_key(key: &str) -> bool {
 pub fn put(out: &mut Vec<u8>, key: &str, value: &str) {
     out.extend_from_slice(key.as_bytes());
     out.push(b'=');
-    for byte in value.bytes() {
-        let escaped: &[u8] = match byte {
-            b'\\' => b"\\\\",
-            b'\n' => b"\\n",
-            b'\r' => b"\\r",
-            _ => &[byte],
-        };
-        out.extend_from_slice(escaped);
+    // Byte by byte takes ten times as long, and is seldom needed.
+    if value.contains(['\\', '\n', '\r']) {
+        let escaped = value.replace('\\', "\\\\").replace('\n', "\\n").replace('\r', "\\r");
+        out.extend_from_slice(escaped.as_bytes());
+    } else {
+        out.extend_from_slice(value.as_bytes());
     }
     out.push(b'\n');
 }

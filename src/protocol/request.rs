@@ -47,6 +47,8 @@ pub enum Command {
     Version,
     /// Stop everything and exit.
     Shutdown,
+    /// Become the program that is installed now.
+    Upgrade,
     /// Empty its log.
     ClearLog,
     /// Open all logs again.
@@ -56,7 +58,7 @@ pub enum Command {
 }
 
 /// The words for the commands.
-const COMMANDS: [(&str, Command); 18] = [
+const COMMANDS: [(&str, Command); 19] = [
     ("status", Command::Status),
     ("why", Command::Why),
     ("start", Command::Start),
@@ -72,6 +74,7 @@ const COMMANDS: [(&str, Command); 18] = [
     ("ping", Command::Ping),
     ("version", Command::Version),
     ("shutdown", Command::Shutdown),
+    ("upgrade", Command::Upgrade),
     ("clear-log", Command::ClearLog),
     ("reopen-logs", Command::ReopenLogs),
     ("send", Command::Send),
@@ -108,7 +111,8 @@ impl Command {
             | Command::Ping
             | Command::Version
             | Command::Shutdown
-            | Command::ReopenLogs => false,
+            | Command::ReopenLogs
+            | Command::Upgrade => false,
         }
     }
 }

@@ -158,11 +158,23 @@ pub enum Exit {
         /// Whether a core was dumped.
         core: bool,
     },
+    /// While nobody looked; not as it should, for all we know.
+    Unknown,
+}
+
+/// What a new going finds of a service that an earlier one kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remains {
+    /// This process, which was forked then.
+    Main(Pid, Moment),
+    /// Others of the group that is named after its dead main process.
+    Group(Pid),
+    /// Nothing.
+    Nothing,
 }
 
 /// Where on the way to its program a child can fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
 pub enum Step {
     /// Its file could not be read as a spec any more.
     Parse,
@@ -200,22 +212,110 @@ pub enum Step {
     Execute,
     /// It did not get to its program in time.
     Late,
+    /// One of the files of variables could not be read.
+    EnvFile(u8),
+    /// A variable in the value of a key is not set, or makes it useless.
+    Expand(u8),
+    /// setpriority(2).
+    Nice,
+    /// Writing its oom_score_adj.
+    OomScore,
+    /// sched_setaffinity(2).
+    Affinity,
+    /// sched_setscheduler(2).
+    Sched,
+    /// ioprio_set(2).
+    Ionice,
+    /// prlimit(2) of one of the resources.
+    Limit(u8),
+    /// unshare(2), or what makes use of it.
+    Private(u8),
+    /// chroot(2).
+    Chroot,
+    /// Making one of the trees read-only.
+    ReadOnly(u8),
+    /// Leaving one of the trees writable.
+    Writable(u8),
+    /// Dropping a capability, or keeping it.
+    Capability(u8),
+    /// prctl(2), PR_SET_NO_NEW_PRIVS.
+    NewPrivileges,
 }
 
 impl Step {
-    /// The step of this number, as a child tells it.
-    pub fn of(number: u8) -> Step {
-        let told = [
-            Step::Session,
-            Step::Stdin,
-            Step::Stdout,
-            Step::Stderr,
-            Step::Groups,
-            Step::Group,
-            Step::User,
-            Step::Directory,
-        ];
-        told.into_iter().find(|&step| step as u8 == number).unwrap_or(Step::Execute)
+    /// Those which a child can tell, each known by its place in here.
+    const TOLD: [fn(u8) -> Step; 21] = [
+        |_| Step::Execute,
+        |_| Step::Session,
+        |_| Step::Stdin,
+        |_| Step::Stdout,
+        |_| Step::Stderr,
+        |_| Step::Groups,
+        |_| Step::Group,
+        |_| Step::User,
+        |_| Step::Directory,
+        |_| Step::Nice,
+        |_| Step::OomScore,
+        |_| Step::Affinity,
+        |_| Step::Sched,
+        |_| Step::Ionice,
+        Step::Limit,
+        Step::Private,
+        |_| Step::Chroot,
+        Step::ReadOnly,
+        Step::Writable,
+        Step::Capability,
+        |_| Step::NewPrivileges,
+    ];
+
+    /// The step of these bytes, as a child tells it.
+    pub fn of([place, which]: [u8; 2]) -> Step {
+        Step::TOLD.get(usize::from(place)).map_or(Step::Execute, |step| step(which))
+    }
+
+    /// The bytes of a step, for a child to tell it.
+    pub fn told(self) -> [u8; 2] {
+        let which = self.which();
+        let found = (0_u8..).zip(Step::TOLD).find(|(_, step)| step(which) == self);
+        [found.map_or(0, |(place, _)| place), which]
+    }
+
+    /// Which of several it is about.
+    pub(super) fn which(self) -> u8 {
+        match self {
+            Step::EnvFile(which)
+            | Step::Expand(which)
+            | Step::Limit(which)
+            | Step::Private(which)
+            | Step::ReadOnly(which)
+            | Step::Writable(which)
+            | Step::Capability(which) => which,
+            Step::Parse
+            | Step::FindUser
+            | Step::FindGroup
+            | Step::FindGroups
+            | Step::FindCommand
+            | Step::Log
+            | Step::Pipe
+            | Step::Fork
+            | Step::Session
+            | Step::Stdin
+            | Step::Stdout
+            | Step::Stderr
+            | Step::Groups
+            | Step::Group
+            | Step::User
+            | Step::Directory
+            | Step::Execute
+            | Step::Late
+            | Step::Nice
+            | Step::OomScore
+            | Step::Affinity
+            | Step::Sched
+            | Step::Ionice
+            | Step::Chroot
+            | Step::NewPrivileges => 0,
+        }
     }
 }
 

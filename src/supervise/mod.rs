@@ -2,15 +2,20 @@
 //! read a clock, touch the system or block, so that every history of a service
 //! can be played in a test.
 
+mod adopt;
+mod bytes;
 mod facts;
+pub mod record;
 mod service;
 mod supervisor;
 mod verdict;
 #[cfg(test)]
 mod walk;
 
+pub use bytes::digest;
 pub use facts::{
-    Action, Death, Definition, Event, Exit, Fault, Moment, Pid, State, Stay, Step, Strike, Want,
+    Action, Death, Definition, Event, Exit, Fault, Moment, Pid, Remains, State, Stay, Step, Strike,
+    Want,
 };
 pub use service::Service;
 pub use supervisor::{Outcome, Slot, Supervisor};

@@ -17,7 +17,7 @@ const START_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// A process that outlives KILL sleeps in the kernel. It is asked again now and
 /// then, because what it left behind in other sessions may be killable by now.
-const KILL_AGAIN: Duration = Duration::from_secs(5);
+pub(super) const KILL_AGAIN: Duration = Duration::from_secs(5);
 
 const KILL: Signal = Signal(9);
 
@@ -43,9 +43,9 @@ pub struct Service {
     /// When its state changed last.
     pub changed_at: Moment,
     /// The stop under way was asked for, so it is nobody's fault.
-    ordered: bool,
+    pub(super) ordered: bool,
     /// The child's last words, kept until it is reaped.
-    fault: Option<Fault>,
+    pub(super) fault: Option<Fault>,
     /// What a service that never dies need not pay for.
     pub(super) history: Option<Box<History>>,
 }
@@ -150,7 +150,7 @@ impl Service {
     }
 
     /// Nothing of it runs, and nothing shall.
-    fn rest(&mut self) -> Option<Action> {
+    pub(super) fn rest(&mut self) -> Option<Action> {
         self.state = State::Down;
         (self.stay == Stay::Gone).then_some(Action::Forget)
     }
@@ -165,14 +165,20 @@ impl Service {
     }
 
     /// Goes to `step` of the stop sequence while the main process lives.
-    fn stop_process(&mut self, pid: Pid, since: Moment, step: u8, now: Moment) -> Option<Action> {
+    pub(super) fn stop_process(
+        &mut self,
+        pid: Pid,
+        since: Moment,
+        step: u8,
+        now: Moment,
+    ) -> Option<Action> {
         let (step, signal, whom, wait) = self.stop_step(step);
         self.state = State::Stopping { pid, since, step, next_at: now.after(wait) };
         Some(Action::Signal { pid, signal, whom })
     }
 
     /// Goes to `step` of the stop sequence when the main process is dead.
-    fn stop_rest(&mut self, group: Pid, step: u8, now: Moment) -> Option<Action> {
+    pub(super) fn stop_rest(&mut self, group: Pid, step: u8, now: Moment) -> Option<Action> {
         let (step, signal, whom, wait) = self.stop_step(step);
         self.state = State::Clearing { group, step, next_at: now.after(wait) };
         // The dead main process has no pid any more, but its group still does.
@@ -214,7 +220,7 @@ impl Service {
         self.ended(now, dice)
     }
 
-    fn executed(&mut self) -> Option<Action> {
+    pub(super) fn executed(&mut self) -> Option<Action> {
         if let State::Starting { pid, since, .. } = self.state {
             self.starts = self.starts.saturating_add(1);
             self.state = State::Up { pid, since };
@@ -222,7 +228,13 @@ impl Service {
         None
     }
 
-    fn exited(&mut self, exit: Exit, left: bool, now: Moment, dice: u32) -> Option<Action> {
+    pub(super) fn exited(
+        &mut self,
+        exit: Exit,
+        left: bool,
+        now: Moment,
+        dice: u32,
+    ) -> Option<Action> {
         let (group, stopping) = match self.state {
             State::Starting { pid, since, .. } | State::Up { pid, since } => {
                 self.died(Some(exit), now.since(since), now);
@@ -256,7 +268,7 @@ impl Service {
     }
 
     /// Nothing of it runs any more: what next?
-    fn ended(&mut self, now: Moment, dice: u32) -> Option<Action> {
+    pub(super) fn ended(&mut self, now: Moment, dice: u32) -> Option<Action> {
         let ordered = std::mem::take(&mut self.ordered);
         if let Some(death) = self.last_mut() {
             death.ordered = ordered;

@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 
-use super::facts::{Action, Definition, Event, Moment, Pid, State, Stay};
+use super::facts::{Action, Definition, Event, Moment, Pid, Remains, State, Stay};
 use super::service::Service;
 
 /// A service's place, its own until it is forgotten.
@@ -17,7 +17,8 @@ impl Slot {
         Slot(u32::try_from(index).unwrap_or(u32::MAX))
     }
 
-    fn index(self) -> usize {
+    /// Its number, below that of all services there ever were at the same time.
+    pub fn index(self) -> usize {
         usize::try_from(self.0).unwrap_or(usize::MAX)
     }
 }
@@ -25,7 +26,7 @@ impl Slot {
 /// So many places are kept in queues that are empty most of the time.
 const FEW: usize = 16;
 
-/// What one event came to.
+/// What one event came to; what does not show in these states has changed, too.
 #[derive(Debug, Clone, Copy)]
 pub struct Outcome {
     /// Whose.
@@ -101,8 +102,39 @@ impl Supervisor {
 
     /// Takes up a service and starts it. One of that name must not exist.
     pub fn add(&mut self, name: &str, definition: Definition, now: Moment) {
-        let Err(index) = self.search(name) else { return };
-        let service = Some(Box::new(Service::new(name, definition)));
+        if let Some(slot) = self.insert(Box::new(Service::new(name, definition))) {
+            self.step(slot, Event::Start, now);
+        }
+    }
+
+    /// Takes up a service that an earlier going kept, as it is found. One of that
+    /// name, or with that process, must not exist.
+    pub fn adopt(&mut self, service: Box<Service>, found: Remains, now: Moment) -> Option<Slot> {
+        let before = service.state;
+        let slot = self.insert(service)?;
+        let is_taken = matches!(found, Remains::Main(pid, _) if self.find_pid(pid).is_some());
+        let found = if is_taken { Remains::Nothing } else { found };
+        let dice = self.roll();
+        let service = self.slots.get_mut(slot.index()).and_then(Option::as_mut)?;
+        let action = service.take_up(found, now, dice);
+        let after = service.state;
+        if before != after {
+            service.changed_at = now;
+        }
+        // Told even if nothing changed, so that it is written down again.
+        self.outcomes.push_back(Outcome { slot, before, after, action });
+        self.note_deadline(None, after.deadline());
+        self.note_pid(slot, None, after.pid());
+        if after == State::Waiting {
+            self.turns.push_back(slot);
+        }
+        Some(slot)
+    }
+
+    /// Finds a place for a service, unless there is one of its name.
+    fn insert(&mut self, service: Box<Service>) -> Option<Slot> {
+        let index = self.search(&service.name).err()?;
+        let service = Some(service);
         let slot = match self.slots.iter_mut().enumerate().find(|(_, it)| it.is_none()) {
             Some((free, place)) => {
                 *place = service;
@@ -114,7 +146,7 @@ impl Supervisor {
             }
         };
         self.by_name.insert(index, slot);
-        self.step(slot, Event::Start, now);
+        Some(slot)
     }
 
     /// Gives a service another definition; what follows from that is an event.
@@ -139,15 +171,19 @@ impl Supervisor {
     pub fn step(&mut self, slot: Slot, event: Event, now: Moment) {
         let dice = self.roll();
         let is_closing = self.is_closing && self.last != Some(slot);
-        let Some(service) = self.slots.get_mut(slot.index()).and_then(Option::as_mut) else { return };
+        let Some(service) = self.slots.get_mut(slot.index()).and_then(Option::as_mut) else {
+            return;
+        };
         if is_closing {
             // Nothing may come up between the last stop and our exit.
             service.stay = Stay::Closing;
         }
         let before = service.state;
+        let note = (service.want, service.ordered, service.fault);
         let action = service.step(event, now, dice);
         let after = service.state;
-        if before == after && action.is_none() {
+        let is_same = before == after && note == (service.want, service.ordered, service.fault);
+        if is_same && action.is_none() {
             return;
         }
         self.outcomes.push_back(Outcome { slot, before, after, action });

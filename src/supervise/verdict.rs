@@ -9,7 +9,7 @@ use super::service::Service;
 use crate::config::{Burst, Kind, Policy, Restart, Success};
 
 /// So many deaths tell whether they are all alike; more would be a log.
-const REMEMBERED: usize = 4;
+pub(super) const REMEMBERED: usize = 4;
 
 /// How a service died.
 #[derive(Debug, Clone, Default)]
@@ -138,7 +138,8 @@ pub(super) fn forgives(policy: &Policy, exit: Exit) -> bool {
     policy.success.iter().any(|success| match (*success, exit) {
         (Success::Code(code), Exit::Code(it)) => code == it,
         (Success::Signal(signal), Exit::Signal { signal: it, .. }) => signal == it,
-        (Success::Code(_), Exit::Signal { .. }) | (Success::Signal(_), Exit::Code(_)) => false,
+        (Success::Code(_), Exit::Signal { .. } | Exit::Unknown)
+        | (Success::Signal(_), Exit::Code(_) | Exit::Unknown) => false,
     })
 }
 

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use proptest::prelude::{Strategy, any, prop, proptest};
 
-use super::facts::{Action, Definition, Event, Exit, Fault, Moment, Pid, State, Stay, Step, Want};
+use super::facts::{
+    Action, Definition, Event, Exit, Fault, Moment, Pid, Remains, State, Stay, Step, Want,
+};
+use super::record::{self, Entry};
 use super::service::Service;
 use crate::config::{Kind, Policy, Restart, Signal, StopStep, Whom};
 
@@ -31,9 +34,14 @@ enum Move {
     Wait,
     /// Time passes, but nothing is due.
     WaitALittle,
+    /// Going is killed, and another one reads what was written down; or everything of
+    /// the service dies in between.
+    Crash(bool),
 }
 
-const MOVES: [Move; 18] = [
+const MOVES: [Move; 20] = [
+    Move::Crash(false),
+    Move::Crash(true),
     Move::Start,
     Move::Stop,
     Move::Restart,
@@ -120,6 +128,7 @@ impl World {
                 let next = self.service.state.deadline();
                 assert!(next.is_none_or(|next| next > self.now), "a deadline passed in vain");
             }
+            Move::Crash(all_die) => self.crash(all_die),
             Move::WaitALittle => {
                 self.now = self.now.after(Duration::from_millis(700));
                 self.tell(Event::Tick);
@@ -136,6 +145,34 @@ impl World {
         true
     }
 
+    fn crash(&mut self, all_die: bool) {
+        if all_die {
+            (self.main, self.leftover) = (None, None);
+        }
+        let found = match (self.main, self.leftover) {
+            (Some(pid), _) => Remains::Main(pid, self.now),
+            (None, Some(pid)) => Remains::Group(pid),
+            (None, None) => Remains::Nothing,
+        };
+        let (stay, had) = (self.service.stay, self.service.clone());
+        let Entry::Life(record) = record::decode(&record::encode(&self.service)) else {
+            panic!("it cannot be read again");
+        };
+        self.service = *record.into_service(self.service.definition.clone());
+        assert_eq!(self.service.want, had.want, "what the operator wants was lost");
+        let action = self.service.take_up(found, self.now, 12345);
+        self.obey(action);
+        assert!(self.service.starts >= had.starts, "a start was lost");
+        if had.state.deadline().is_some() && self.service.state == had.state {
+            let deadline = |service: &Service| service.state.deadline();
+            assert_eq!(deadline(&self.service), deadline(&had), "a deadline was moved");
+        }
+        // The next going sees itself that the file is gone.
+        if stay == Stay::Gone {
+            self.tell(Event::Leave(stay));
+        }
+    }
+
     fn turn(&mut self) {
         let action = self.service.step(Event::Go, self.now, 0);
         assert_eq!(action, Some(Action::Spawn), "its turn came and it did not take it");
@@ -145,7 +182,12 @@ impl World {
     }
 
     fn tell(&mut self, event: Event) {
-        match self.service.step(event, self.now, 12345) {
+        let action = self.service.step(event, self.now, 12345);
+        self.obey(action);
+    }
+
+    fn obey(&mut self, action: Option<Action>) {
+        match action {
             None => {}
             Some(Action::Spawn) => panic!("spawned out of turn"),
             Some(Action::Signal { pid, signal, whom }) => {
@@ -221,7 +263,9 @@ fn walk(world: &World, depth: usize) -> u64 {
     if depth == 0 || world.forgotten {
         return 1;
     }
-    MOVES.into_iter().fold(1, |count, it| {
+    // A crash costs more than the other moves, and many of them nothing new.
+    let moves = MOVES.into_iter().filter(|it| depth > 3 || !matches!(it, Move::Crash(_)));
+    moves.fold(1, |count, it| {
         let mut next = world.clone();
         if next.make(it) { count + walk(&next, depth - 1) } else { count }
     })
@@ -257,6 +301,37 @@ proptest! {
                 break;
             }
         }
+    }
+
+    /// Whatever a record holds, and whatever is found, what is taken up is possible.
+    #[test]
+    fn no_record_makes_a_service_impossible(
+        service in super::record::tests::services(),
+        policy in prop::sample::select(policies()),
+        (kind, pid, since, now) in (0..3, 2..1000_i32, any::<u64>(), any::<u32>()),
+    ) {
+        let found = match kind {
+            0 => Remains::Main(Pid(pid), Moment(since)),
+            1 => Remains::Group(Pid(pid)),
+            _ => Remains::Nothing,
+        };
+        let mut world = World::new(policy.clone());
+        world.now = Moment(u64::from(now));
+        world.main = (kind == 0).then_some(Pid(pid));
+        world.leftover = (kind == 1).then_some(Pid(pid));
+        world.service = service;
+        world.service.definition.policy = policy;
+        let action = world.service.take_up(found, world.now, 12345);
+        world.obey(action);
+        world.check();
+        let latest = world.now.after(Duration::from_secs(600));
+        let deadline = world.service.state.deadline();
+        assert!(deadline.is_none_or(|it| it <= latest), "it waits for ever");
+        for _ in 0..9 {
+            world.make(Move::Wait);
+        }
+        world.make(Move::Die(false, false));
+        world.make(Move::LeftoverDies);
     }
 
     /// Whatever happened before, a stop ends with nothing left if KILL works.

@@ -3,7 +3,7 @@
 
 use std::fs::OpenOptions;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -25,6 +25,33 @@ pub fn keep_from_children() {
         // SAFETY: on a number that is not open this fails with EBADF.
         unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
     }
+}
+
+/// Takes a descriptor that was handed over to us across exec, and is nobody's yet.
+/// The standard streams are no such.
+pub fn inherit(number: RawFd) -> Option<OwnedFd> {
+    // SAFETY: on a number that is not open this fails with EBADF.
+    let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
+    // All that is ours closes on exec, so this is none of ours.
+    if number <= 2 || flags < 0 || flags & libc::FD_CLOEXEC != 0 {
+        return None;
+    }
+    set_inherited(number, false);
+    // SAFETY: it is open, and from now on closes on exec, so this is done once.
+    Some(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Sets whether a descriptor stays open across exec.
+pub fn set_inherited(fd: RawFd, is_inherited: bool) {
+    let flags = if is_inherited { 0 } else { libc::FD_CLOEXEC };
+    // SAFETY: on a number that is not open this fails with EBADF.
+    unsafe { libc::fcntl(fd, libc::F_SETFD, flags) };
+}
+
+/// The number of the inode that an open descriptor leads to.
+pub fn inode(fd: RawFd) -> Option<u64> {
+    // SAFETY: on a number that is not open fstat(2) fails with EBADF.
+    fstat(unsafe { BorrowedFd::borrow_raw(fd) }).ok().map(|stat| stat.st_ino)
 }
 
 /// How many descriptors we may have (getrlimit(2)).

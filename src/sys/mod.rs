@@ -2,9 +2,18 @@
 //! need. One operation a function; nothing here decides anything.
 #![expect(unsafe_code, reason = "this is the place for it")]
 
+pub mod capabilities;
 pub mod child;
 pub mod fds;
+pub mod identity;
+pub mod image;
+pub mod journal;
+pub mod limits;
+pub mod pidfds;
+pub mod pipes;
 pub mod processes;
+pub mod register;
+pub mod sandbox;
 pub mod signals;
 pub mod streams;
 
@@ -22,6 +31,16 @@ pub fn monotonic() -> Moment {
     let seconds = u64::try_from(time.tv_sec()).unwrap_or(0);
     let millis = u64::try_from(time.tv_nsec() / 1_000_000).unwrap_or(0);
     Moment(seconds.saturating_mul(1000).saturating_add(millis))
+}
+
+/// Now, in ticks since boot, suspended time included: the clock by which
+/// processes are born (proc_pid_stat(5), field 22). A tick is 10 ms on every Linux
+/// that we run on (USER_HZ).
+pub fn ticks() -> u64 {
+    let Ok(time) = clock_gettime(ClockId::CLOCK_BOOTTIME) else { return 0 };
+    let seconds = u64::try_from(time.tv_sec()).unwrap_or(0);
+    let ticks = u64::try_from(time.tv_nsec() / 10_000_000).unwrap_or(0);
+    seconds.saturating_mul(100).saturating_add(ticks)
 }
 
 /// What strerror(3) says of an error number.

@@ -3,7 +3,6 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use crate::config::Signal;
 use crate::supervise::{Exit, Pid};
@@ -36,6 +35,16 @@ pub fn reap() -> Option<(Pid, Exit)> {
     (pid > 0).then_some((Pid(pid), exit))
 }
 
+/// What a status as of waitpid(2) says.
+pub fn exit_of(status: i32) -> Exit {
+    let number = |value: i32| u8::try_from(value).unwrap_or(0);
+    if libc::WIFSIGNALED(status) {
+        let signal = Signal(number(libc::WTERMSIG(status)));
+        return Exit::Signal { signal, core: libc::WCOREDUMP(status) };
+    }
+    Exit::Code(number(libc::WEXITSTATUS(status)))
+}
+
 /// Sends a signal to one process (kill(2)).
 ///
 /// # Errors
@@ -50,33 +59,6 @@ pub fn signal(pid: Pid, signal: Signal) -> io::Result<()> {
 /// ESRCH if the group has no members, EPERM if none is ours to signal.
 pub fn signal_group(group: Pid, signal: Signal) -> io::Result<()> {
     kill(-group.0, i32::from(signal.0))
-}
-
-/// A descriptor that means this process, even when its pid is another's
-/// (pidfd_open(2), Linux 5.3).
-///
-/// # Errors
-/// ESRCH if there is none, ENOSYS on older kernels.
-pub fn open(pid: Pid) -> io::Result<OwnedFd> {
-    // SAFETY: no memory is passed.
-    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.0, 0) };
-    match i32::try_from(fd) {
-        // SAFETY: the kernel just made this descriptor, and we are the first to own it.
-        Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
-        _ => Err(io::Error::last_os_error()),
-    }
-}
-
-/// Sends a signal to a process that was [`open`]ed (pidfd_send_signal(2)).
-///
-/// # Errors
-/// ESRCH if it is dead, EPERM if it is not ours to signal.
-pub fn signal_open(pidfd: &OwnedFd, signal: Signal) -> io::Result<()> {
-    let (fd, number) = (pidfd.as_raw_fd(), i32::from(signal.0));
-    let no_info = std::ptr::null::<libc::siginfo_t>();
-    // SAFETY: a null siginfo is allowed, and makes the kernel fill one in.
-    let done = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd, number, no_info, 0) };
-    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Whether a process group has members, dead ones that nobody reaped included.

@@ -39,7 +39,7 @@ fn the_socket_of_a_killed_going_is_replaced() {
     let stale = std::fs::metadata(place.path("run/control")).unwrap();
     assert!(stale.file_type().is_socket());
     let mut second = place.start(&[]);
-    second.wait_started("web");
+    second.wait_for("took up 1 services, 0 died meanwhile");
     let reply = ask(&place, &["command=self"]);
     assert_eq!(reply.all("pid"), [second.pid.to_string()]);
     assert_eq!(place.read("run/lock"), format!("{}\n", second.pid));

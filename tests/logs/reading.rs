@@ -1,8 +1,8 @@
 //! Logs as a test reads them: all backups and the current file, oldest first.
 
 use std::fs;
-use std::io::Read;
-use std::path::PathBuf;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 
@@ -37,17 +37,25 @@ pub fn files(place: &Place, name: &str) -> Vec<PathBuf> {
 
 /// All that was ever logged, as far as it is kept.
 pub fn text(place: &Place, name: &str) -> String {
+    let mut bytes = None;
+    // A file that was there may be a compressed one by the time it is opened.
+    wait_until("its files to stay", || {
+        let before = files(place, name);
+        bytes = before.iter().map(|it| read(it)).collect::<Option<Vec<_>>>();
+        bytes.is_some() && files(place, name) == before
+    });
+    String::from_utf8(bytes.unwrap().concat()).expect("text")
+}
+
+fn read(path: &Path) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
-    for path in files(place, name) {
-        let Ok(file) = fs::File::open(&path) else { continue };
-        let mut file = file;
-        if path.extension().is_some_and(|it| it == "gz") {
-            MultiGzDecoder::new(file).read_to_end(&mut bytes).unwrap();
-        } else {
-            file.read_to_end(&mut bytes).unwrap();
-        }
+    let mut file = fs::File::open(path).ok()?;
+    if path.extension().is_some_and(|it| it == "gz") {
+        MultiGzDecoder::new(file).read_to_end(&mut bytes).ok()?;
+    } else {
+        file.read_to_end(&mut bytes).ok()?;
     }
-    String::from_utf8(bytes).expect("text")
+    Some(bytes)
 }
 
 /// The lines of the service, without their times and without what going says.
@@ -74,9 +82,25 @@ pub fn wait_lines(place: &Place, name: &str, expected: &[&str]) {
     wait_until(&format!("{expected:?} in the log of {name}"), || lines(place, name) == expected);
 }
 
-/// The current file's size, or 0.
-pub fn size(place: &Place, name: &str) -> u64 {
-    fs::metadata(place.dir.join(format!("log/{name}.log"))).map_or(0, |it| it.len())
+/// The size of all files of a log, which changes with whatever is written.
+pub fn bytes(place: &Place, name: &str) -> u64 {
+    files(place, name).iter().map(|it| fs::metadata(it).map_or(0, |it| it.len())).sum()
+}
+
+/// Whether the last line of a log is what going says of an end.
+pub fn marks_end(place: &Place, name: &str) -> bool {
+    // The current file is empty when that line was the one that filled it.
+    let is_whole = |it: &&PathBuf| fs::metadata(it).is_ok_and(|it| it.len() > 0);
+    let Some(newest) = files(place, name).into_iter().rev().find(|it| is_whole(&it)) else {
+        return false;
+    };
+    let Ok(mut file) = fs::File::open(newest) else { return false };
+    let end = file.seek(SeekFrom::End(0)).unwrap();
+    file.seek(SeekFrom::Start(end.saturating_sub(200))).unwrap();
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).unwrap();
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    text.lines().last().is_some_and(|it| bare(it).starts_with("--- exit status"))
 }
 
 /// The pid of the going-log that runs, if one does.

@@ -1,9 +1,10 @@
 //! What a service runs, where, and as whom.
 
 use super::{Key, PLAIN};
-use crate::config::grammar::join;
+use crate::config::child::read_place;
+use crate::config::template::join;
 use crate::config::values::{
-    add_variable, read_account, read_groups, read_path, set_command, show_env, show_groups, store,
+    add_variable, read_account, read_groups, set_command, show_env, show_groups, store,
 };
 use crate::config::words::{read_umask, show_umask};
 
@@ -23,7 +24,7 @@ pub(super) static KEYS: [Key; 7] = [
         values: "DIRECTORY",
         default: "/",
         help: "The directory in which it runs.",
-        set: |spec, value| store(&mut spec.cwd, value, read_path),
+        set: |spec, value| read_place(value).map(|cwd| spec.cwd = cwd),
         get: |spec| spec.cwd.clone(),
         ..PLAIN
     },
@@ -64,7 +65,8 @@ pub(super) static KEYS: [Key; 7] = [
         name: "env",
         repeats: true,
         values: "NAME=VALUE",
-        help: "A variable of its environment; the value is taken as it stands, quotes and all.",
+        help: "A variable of its environment; the value is taken as it stands, quotes and all, \
+               but for ${OTHER}.",
         set: |spec, value| add_variable(&mut spec.env, value),
         get: |spec| show_env(&spec.env),
         ..PLAIN

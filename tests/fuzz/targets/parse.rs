@@ -18,7 +18,7 @@ fuzz_target!(|text: &[u8]| {
 
 fn accepted(text: &[u8], spec: &Spec) {
     assert!(spec.cmd.first().is_some_and(|program| !program.is_empty()));
-    assert!(spec.cwd.starts_with('/'));
+    assert!(spec.cwd.starts_with(['/', '$']));
     assert!(spec.policy.backoff_max >= spec.policy.backoff);
     assert!(spec.policy.stop.len() <= 16 && spec.policy.jitter <= 100 && spec.umask <= 0o777);
     let first = line_of(text, "cmd");

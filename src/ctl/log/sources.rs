@@ -1,0 +1,206 @@
+//! Which logs are meant: those of the services which going knows, or whatever
+//! there is in a directory of logs, where no going tells.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::ArgMatches;
+use nix::unistd::Uid;
+
+use super::files;
+use super::stream::Source;
+use crate::config::nearest::nearest;
+use crate::config::values::hint;
+use crate::ctl::{Ending, Session, Trouble, complain, judge, options, request};
+use crate::protocol::{Command, Message, pattern};
+
+/// Where going keeps logs if nobody says otherwise.
+const SYSTEM: &str = "/var/log/going";
+
+/// Which streams of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// All there are.
+    Both,
+    /// Only stdout, or only stderr.
+    One {
+        /// It is stderr.
+        is_stderr: bool,
+    },
+}
+
+/// The logs that are meant, and what is wrong so far.
+pub type Found = (Vec<Source>, Ending);
+
+/// Finds the logs which a command line means.
+///
+/// # Errors
+/// Nobody can say.
+pub fn find(session: &Session, matches: &ArgMatches) -> Result<Found, Trouble> {
+    let wanted = match (options::has(matches, "stdout"), options::has(matches, "stderr")) {
+        (true, false) => Wanted::One { is_stderr: false },
+        (false, true) => Wanted::One { is_stderr: true },
+        _ => Wanted::Both,
+    };
+    let names = options::texts(matches, "name");
+    if let Some(folder) = options::value::<PathBuf>(matches, "log-dir") {
+        return in_folder(&folder, &names, wanted);
+    }
+    let reply = match session.ask(&request(Command::Status, matches)) {
+        // What is there can be read without going, if it is that going's.
+        Err(trouble @ (Trouble::NoGoing(_) | Trouble::HungUp(_))) => {
+            let folder = home().filter(|it| session.directory.is_none() && it.is_dir());
+            return in_folder(&folder.ok_or(trouble)?, &names, wanted);
+        }
+        other => other?,
+    };
+    let mut ending = judge(&reply);
+    let mut sources = Vec::new();
+    for block in &reply.blocks {
+        match of(block, wanted) {
+            Ok(found) => add(&mut sources, found),
+            Err(why) => {
+                complain(&why);
+                ending = ending.max(Ending::Failed);
+            }
+        }
+    }
+    Ok((sources, ending))
+}
+
+/// Two services may write to the same file, which is shown once.
+fn add(sources: &mut Vec<Source>, found: Vec<Source>) {
+    for source in found {
+        if !sources.iter().any(|it| it.path == source.path) {
+            sources.push(source);
+        }
+    }
+}
+
+/// The logs of a service, as going tells them.
+///
+/// # Errors
+/// Why it has none, in words.
+pub fn of(block: &Message, wanted: Wanted) -> Result<Vec<Source>, String> {
+    let Some(service) = block.get("service") else { return Ok(Vec::new()) };
+    let source = |key: &str, is_stderr: bool| {
+        let path = PathBuf::from(block.get(key)?);
+        Some(Source { service: service.to_owned(), is_stderr, path })
+    };
+    let (stdout, stderr) = (source("log", false), source("log-stderr", true));
+    let is_any = stdout.is_some() || stderr.is_some();
+    let sources: Vec<Source> = match wanted {
+        Wanted::Both => stdout.into_iter().chain(stderr).collect(),
+        Wanted::One { is_stderr: false } => stdout.into_iter().collect(),
+        Wanted::One { is_stderr: true } => stderr.into_iter().collect(),
+    };
+    match (sources.is_empty(), is_any, wanted) {
+        (false, _, _) => Ok(sources),
+        (true, true, Wanted::One { is_stderr: true }) => {
+            Err(format!("{service}: its stderr has no file of its own"))
+        }
+        _ => Err(format!(
+            "{service}: its output does not go to a file; `goingctl keys stdout` tells where it can go"
+        )),
+    }
+}
+
+/// Where logs are if no going tells.
+fn home() -> Option<PathBuf> {
+    if Uid::effective().is_root() {
+        return Some(PathBuf::from(SYSTEM));
+    }
+    let set = |name| std::env::var_os(name).filter(|it| !it.is_empty()).map(PathBuf::from);
+    let state = set("XDG_STATE_HOME").filter(|path| path.is_absolute());
+    let state = state.or_else(|| Some(set("HOME")?.join(".local/state")))?;
+    Some(state.join("going").join("log"))
+}
+
+/// The logs in a directory which are meant by these names.
+fn in_folder(folder: &Path, names: &[String], wanted: Wanted) -> Result<Found, Trouble> {
+    let known = names_in(folder)?;
+    let mut ending = Ending::Done;
+    let mut sources = Vec::new();
+    for name in names {
+        if let Some(tag) = name.strip_prefix('@') {
+            let text = format!("only a running going knows which services have the tag `{tag}`");
+            return Err(Trouble::Usage(text));
+        }
+        let is_meant = |known: &&String| *known == name || pattern::matches(name, known);
+        let found: Vec<&String> = known.iter().filter(is_meant).collect();
+        if found.is_empty() {
+            let meant = nearest(name, known.iter().map(String::as_str));
+            complain(&hint(format!("no log of `{name}` in {}", folder.display()), meant));
+            ending = Ending::NoSuch;
+        }
+        for service in found {
+            match in_files(folder, service, wanted) {
+                found if found.is_empty() && wanted == Wanted::Both => {
+                    complain(&format!("{}: the log of `{service}` is no file", folder.display()));
+                    ending = Ending::NoSuch;
+                }
+                found if found.is_empty() => {
+                    complain(&format!("{service}: its stderr has no file of its own"));
+                    ending = ending.max(Ending::Failed);
+                }
+                found => add(&mut sources, found),
+            }
+        }
+    }
+    Ok((sources, ending))
+}
+
+/// The logs of a service in a directory.
+fn in_files(folder: &Path, service: &str, wanted: Wanted) -> Vec<Source> {
+    let source = |is_stderr: bool| {
+        let suffix = if is_stderr { "+stderr.log" } else { ".log" };
+        let path = folder.join(format!("{service}{suffix}"));
+        Source { service: service.to_owned(), is_stderr, path }
+    };
+    // Those whose backups alone are left are there as well.
+    let is_there = |it: &Source| files::list(&it.path).is_ok_and(|files| !files.is_empty());
+    let is_wanted = |it: &Source| wanted != Wanted::One { is_stderr: !it.is_stderr };
+    [false, true].map(source).into_iter().filter(|it| is_wanted(it) && is_there(it)).collect()
+}
+
+/// The services which have logs in a directory.
+fn names_in(folder: &Path) -> Result<BTreeSet<String>, Trouble> {
+    let failed = |error| Trouble::Failed(files::explain(folder, &error));
+    let mut names = BTreeSet::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let file = entry.map_err(failed)?.file_name();
+        let Some(file) = file.to_str() else { continue };
+        // What follows is empty, or that of a backup.
+        let Some((name, rest)) = file.rsplit_once(".log") else { continue };
+        if !name.is_empty() && (rest.is_empty() || rest.starts_with('.')) {
+            names.insert(name.strip_suffix("+stderr").unwrap_or(name).to_owned());
+        }
+    }
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(lines: &str, wanted: Wanted) -> Result<Vec<String>, String> {
+        let block = Message::parse(lines.as_bytes()).unwrap();
+        let sources = of(&block, wanted)?.into_iter();
+        Ok(sources.map(|it| it.path.to_str().unwrap().to_owned()).collect())
+    }
+
+    #[test]
+    fn streams_that_are_apart_can_be_asked_for() {
+        let (out, err) = (Wanted::One { is_stderr: false }, Wanted::One { is_stderr: true });
+        let both = "service=web\nlog=/l/web.log\nlog-stderr=/l/web+stderr.log\n";
+        assert_eq!(found(both, Wanted::Both).unwrap(), ["/l/web.log", "/l/web+stderr.log"]);
+        assert_eq!(found(both, out).unwrap(), ["/l/web.log"]);
+        assert_eq!(found(both, err).unwrap(), ["/l/web+stderr.log"]);
+        let one = "service=web\nlog=/l/web.log\n";
+        assert_eq!(found(one, Wanted::Both).unwrap(), ["/l/web.log"]);
+        assert!(found(one, err).unwrap_err().contains("no file of its own"));
+        assert!(found("service=web\n", Wanted::Both).unwrap_err().contains("not go to a file"));
+        assert!(found("result=ok\n", Wanted::Both).unwrap().is_empty());
+    }
+}

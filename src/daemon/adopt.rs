@@ -1,0 +1,500 @@
+//! Services that an earlier going started, taken up by this one: found by the
+//! state file, known by pid and time of birth, and watched through pidfds, for they
+//! are not our children. What does not match is a stranger's, and never touched.
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use mio::unix::SourceFd;
+use mio::{Interest, Token};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::family::{Census, Head};
+use super::report::{Level, Reporter, report};
+use super::stat::Stat;
+use super::state::{self, Kept, Ledger};
+use super::upgrade::{self, Handover};
+use super::{Daemon, logger};
+use crate::config::keys::{self, Effect};
+use crate::config::{Policy, Signal, Spec, Whom, parse};
+use crate::supervise::record::Birth;
+use crate::supervise::{
+    Definition, Event, Exit, Moment, Pid, Remains, Slot, State, Stay, Want, digest,
+};
+use crate::sys::child::Program;
+use crate::sys::register::Register;
+use crate::sys::streams::Source;
+use crate::sys::{self, fds, pidfds, processes};
+
+/// Watched processes are known by their pid beyond this: above all children, below
+/// all clients.
+const WATCHED: usize = 1 << 24;
+
+/// A process without a descriptor to watch it by is looked at so often.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// A going that lost its lock is about to end; one that lasts longer is not.
+const PATIENCE_MS: u16 = 5000;
+
+/// What an earlier going left to us, and what we leave to the next one.
+pub(super) struct Legacy {
+    /// Where changes are written down, if there is a place.
+    ledger: Option<Ledger>,
+    /// By which the processes of our services name our run directory.
+    mark: Option<CString>,
+    /// Services which no file has claimed yet.
+    kept: Vec<Kept>,
+    /// Services that were taken up without their file, and of what they were made.
+    unread: Vec<(Slot, Birth)>,
+    watches: Vec<Watch>,
+    taken: usize,
+    died: usize,
+    /// Where our program is.
+    pub(super) program: Option<PathBuf>,
+}
+
+/// A service whose main process is no child of ours.
+struct Watch {
+    /// Its main process, dead or alive.
+    head: Pid,
+    /// Who of it is watched: the main process, or, when that is dead, another.
+    process: Pid,
+    /// When that was born, in ticks since boot.
+    started: u64,
+    /// None if the kernel has none to give, or if the process is dead.
+    pidfd: Option<OwnedFd>,
+    is_dead: bool,
+}
+
+impl Watch {
+    fn token(&self) -> Token {
+        Token(WATCHED.saturating_add(usize::try_from(self.process.0).unwrap_or(0)))
+    }
+
+    /// Whether the watched process has died since it was looked at last.
+    fn has_ended(&self, heard: &[usize]) -> bool {
+        match &self.pidfd {
+            _ if self.is_dead => false,
+            Some(pidfd) => heard.contains(&self.token().0) && is_over(pidfd, 0),
+            None => find(self.process, self.started).is_none_or(|it| it.is_dead),
+        }
+    }
+
+    /// How the watched process ended. Until it is reaped /proc tells, and then the
+    /// pidfd; the reaper may come in between.
+    fn exit(&self) -> Exit {
+        let asked = || self.pidfd.as_ref().and_then(|pidfd| pidfds::exit(pidfd.as_fd()));
+        let looked = || find(self.process, self.started).and_then(|it| it.exit());
+        asked().or_else(looked).or_else(asked).unwrap_or(Exit::Unknown)
+    }
+
+    fn send(&self, signal: Signal, is_group: bool) -> io::Result<()> {
+        let Some(pidfd) = self.pidfd.as_ref().map(AsFd::as_fd) else {
+            let is_there = find(self.process, self.started).is_some();
+            let gone = || io::Error::from(io::ErrorKind::NotFound);
+            is_there.then_some(()).ok_or_else(gone)?;
+            return send_plainly(self.process, signal, is_group);
+        };
+        match pidfds::signal_group(pidfd, signal) {
+            _ if !is_group => pidfds::signal(pidfd, signal),
+            // Before Linux 6.9: the group is its own as long as it is there.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                pidfds::signal(pidfd, Signal(0))?;
+                processes::signal_group(self.process, signal)
+            }
+            done => done,
+        }
+    }
+}
+
+fn send_plainly(pid: Pid, signal: Signal, is_group: bool) -> io::Result<()> {
+    if is_group { processes::signal_group(pid, signal) } else { processes::signal(pid, signal) }
+}
+
+/// Whether a process is dead, waiting for that so long.
+fn is_over(pidfd: &OwnedFd, milliseconds: u16) -> bool {
+    let mut fds = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
+    poll(&mut fds, PollTimeout::from(milliseconds)).is_ok_and(|count| count > 0)
+}
+
+/// The process of this pid that was born in this tick.
+fn find(pid: Pid, started: u64) -> Option<Stat> {
+    Stat::read(pid).filter(|it| it.started == started)
+}
+
+/// The digest of those values which a running process cannot change. One that is as
+/// if it were not set does not count, so that a going with more keys than we have
+/// sees no difference.
+fn values(spec: &Spec) -> u64 {
+    let plain = Spec::default();
+    let mut text = String::new();
+    for key in keys::all().filter(|key| key.effect == Effect::Restart) {
+        let value = (key.get)(spec);
+        if value != (key.get)(&plain) {
+            text.extend([key.name, "=", &value, "\n"]);
+        }
+    }
+    digest(text.as_bytes())
+}
+
+/// The number of the pipe that a stream is, if it is one of ours.
+fn pipe_of(stream: &Source) -> u64 {
+    let Source::Descriptor(fd) = stream else { return 0 };
+    fds::inode(*fd).unwrap_or(0)
+}
+
+impl Legacy {
+    /// Reads what an earlier going left in the run directory, and begins to leave
+    /// something ourselves.
+    ///
+    /// # Errors
+    /// The pid of a going that has lost its lock, but still works.
+    pub(super) fn open(directory: Option<&Path>, reporter: &mut Reporter) -> Result<Legacy, Pid> {
+        let mut legacy = Legacy {
+            ledger: None,
+            mark: directory.and_then(state::mark),
+            kept: Vec::new(),
+            unread: Vec::new(),
+            watches: Vec::new(),
+            taken: 0,
+            died: 0,
+            program: upgrade::own_program(),
+        };
+        let Some(directory) = directory else { return Ok(legacy) };
+        let path = directory.join("state");
+        let shown = path.display();
+        match state::read(&path) {
+            Ok(None) => {}
+            Ok(Some(found)) => {
+                await_end(found.writer)?;
+                if found.broken > 0 {
+                    let count = found.broken;
+                    report!(reporter, Level::Warning, "{shown}: {count} damaged records ignored");
+                }
+                // Read again, for the other may have written until its end.
+                legacy.kept = state::read(&path).ok().flatten().map_or(found.kept, |it| it.kept);
+            }
+            Err(why) => report!(reporter, Level::Warning, "{shown} ignored: {why}"),
+        }
+        match Ledger::begin(directory) {
+            Ok(ledger) => legacy.ledger = Some(ledger),
+            Err(error) => {
+                let why = sys::explain(&error);
+                let so = "should this going be killed, services would be started twice";
+                report!(reporter, Level::Warning, "Can't write {shown}: {why}; {so}");
+            }
+        }
+        Ok(legacy)
+    }
+
+    /// When a process is to be looked at that nothing else tells of.
+    pub(super) fn wake_at(&self, now: Moment) -> Option<Moment> {
+        let is_blind = self.watches.iter().any(|it| it.pidfd.is_none() && !it.is_dead);
+        is_blind.then(|| now.after(LOOK_AGAIN))
+    }
+
+    fn watch(&self, pid: Pid) -> Option<&Watch> {
+        self.watches.iter().find(|it| it.head == pid)
+    }
+
+    /// The mark of a service's processes, if they are no descendants of ours.
+    pub(super) fn mark_of(&self, head: Pid) -> Option<&[u8]> {
+        let mark = self.mark.as_ref()?;
+        self.watch(head).map(|_| mark.as_bytes())
+    }
+
+    /// Sends a signal to a main process, or to its group.
+    pub(super) fn send(&self, pid: Pid, signal: Signal, is_group: bool) -> io::Result<()> {
+        match self.watch(pid) {
+            Some(watch) => watch.send(signal, is_group),
+            None => send_plainly(pid, signal, is_group),
+        }
+    }
+
+    /// Names our run directory in a program's environment, and answers with where
+    /// its process is to write itself down.
+    pub(super) fn register(
+        &self,
+        slot: Slot,
+        program: &mut Program,
+        spec: &Spec,
+        text: &[u8],
+    ) -> Register<'_> {
+        let ours = [&b"GOING_RUN_DIR="[..], b"GOING_HANDOVER="];
+        program.envp.retain(|line| !ours.iter().any(|name| line.as_bytes().starts_with(name)));
+        program.envp.extend(self.mark.clone());
+        let tick = sys::ticks();
+        let birth = Birth {
+            pid: Pid(0),
+            born: (tick, tick),
+            text: digest(text),
+            values: values(spec),
+            pipes: program.streams.each_ref().map(pipe_of),
+        };
+        let place = self.ledger.as_ref().and_then(|ledger| ledger.place(slot.index()));
+        let parent = Pid(i32::try_from(std::process::id()).unwrap_or(0));
+        Register { parent, place, birth }
+    }
+
+    /// Whether there is something for a next going to take up.
+    pub(super) fn is_written(&self) -> bool {
+        self.ledger.is_some()
+    }
+
+    /// Nothing is left that a next going could take up.
+    pub(super) fn end(&self) {
+        if let Some(ledger) = &self.ledger {
+            ledger.remove();
+        }
+    }
+}
+
+/// Waits for a going that has just been killed to be quite dead: only then are those
+/// of its children dead, too, which had not written themselves down.
+fn await_end((writer, started): (Pid, u64)) -> Result<(), Pid> {
+    let is_us = u32::try_from(writer.0) == Ok(std::process::id());
+    if is_us || find(writer, started).is_none_or(|it| it.is_dead) {
+        return Ok(());
+    }
+    let Ok(pidfd) = pidfds::open(writer) else { return Ok(()) };
+    // Now that it is held, once more: the pid could have been another's.
+    let is_it = find(writer, started).is_some();
+    if is_it && !is_over(&pidfd, PATIENCE_MS) { Err(writer) } else { Ok(()) }
+}
+
+impl Daemon {
+    /// Takes up a service that has a file, or starts it if nobody kept it.
+    pub(super) fn add(&mut self, name: &str, definition: Definition) {
+        let kept = &mut self.legacy.kept;
+        match kept.iter().position(|it| it.record.name() == name) {
+            Some(index) => {
+                let kept = kept.swap_remove(index);
+                self.take_up(kept, definition, true);
+            }
+            None => self.supervisor.add(name, definition, self.now),
+        }
+    }
+
+    /// Takes up services which have no file, or none that can be used, and makes all
+    /// that was found ours.
+    pub(super) fn take_up_rest(&mut self, handover: Handover) {
+        // Without a listing nothing is known to be gone.
+        let is_unread = self.refused.contains_key("");
+        for kept in std::mem::take(&mut self.legacy.kept) {
+            let name = kept.record.name().to_owned();
+            let own = self.logs.as_ref().filter(|_| name == logger::NAME);
+            let own = own.map(|logs| logs.place.definition());
+            let is_refused = is_unread || self.refused.contains_key(&name);
+            let is_here = own.is_some() || is_refused;
+            let nothing = Definition { text: Box::new([]), policy: Policy::default() };
+            let birth = kept.birth.filter(|_| own.is_none());
+            let slot = self.take_up(kept, own.unwrap_or(nothing), is_here);
+            match (slot, birth) {
+                (Some(slot), Some(birth)) if is_refused => self.legacy.unread.push((slot, birth)),
+                (Some(slot), _) if !is_here => {
+                    report!(self.reporter, Level::Info, "{name}: file gone, stopping");
+                    self.supervisor.step(slot, Event::Leave(Stay::Gone), self.now);
+                }
+                (Some(_) | None, _) => {}
+            }
+            self.follow_up();
+        }
+        if self.supervisor.find(logger::NAME).is_some() {
+            self.need_logger();
+        }
+        let (taken, died) = (self.legacy.taken, self.legacy.died);
+        if taken > 0 || died > 0 {
+            report!(self.reporter, Level::Info, "took up {taken} services, {died} died meanwhile");
+        }
+        let published = self.legacy.ledger.as_ref().map(Ledger::publish);
+        if let Some(Err(error)) = published {
+            self.tell_failure(&error);
+        }
+        self.inherit_pipes(handover.pipes);
+        // What were our children before an upgrade are so still.
+        self.reap();
+        self.finish_upgrade(handover.client);
+    }
+
+    /// Takes up one service. One that has no file is not worth it unless something
+    /// of it runs.
+    fn take_up(&mut self, kept: Kept, definition: Definition, is_here: bool) -> Option<Slot> {
+        let Kept { record, birth } = kept;
+        let (name, state) = (record.name().to_owned(), record.state());
+        let (found, stat) = self.look_for(&name, state, birth.as_ref(), definition.policy.kill);
+        if !is_here && !matches!(found, Remains::Main(..) | Remains::Group(_)) {
+            return None;
+        }
+        let spec = parse(&definition.text, &self.defaults).ok();
+        let text = digest(&definition.text);
+        let slot = self.supervisor.adopt(record.into_service(definition), found, self.now)?;
+        match (found, stat) {
+            (Remains::Main(pid, _), Some(stat)) => {
+                self.legacy.taken += 1;
+                let birth = birth.filter(|birth| birth.is_of(pid, stat.started));
+                self.keep(slot, &stat, birth);
+                let is_same = birth.zip(spec).is_none_or(|(birth, spec)| {
+                    birth.text == text || birth.values == values(&spec)
+                });
+                if !is_same && self.supervisor.get(slot).is_some_and(|it| it.want == Want::Up) {
+                    report!(self.reporter, Level::Info, "{name}: changed meanwhile, restarted");
+                    self.supervisor.step(slot, Event::Restart, self.now);
+                }
+            }
+            (Remains::Group(group), _) => {
+                self.legacy.died += usize::from(state.pid().is_some());
+                self.legacy.taken += usize::from(state.pid().is_none());
+                let (head, process) = (group, group);
+                let watch = Watch { head, process, started: 0, pidfd: None, is_dead: true };
+                self.legacy.watches.push(watch);
+                self.clearing.push(slot);
+            }
+            _ => self.legacy.died += usize::from(state.is_alive()),
+        }
+        Some(slot)
+    }
+
+    /// What there is of a service that was written down.
+    fn look_for(
+        &self,
+        name: &str,
+        state: State,
+        birth: Option<&Birth>,
+        whom: Whom,
+    ) -> (Remains, Option<Stat>) {
+        let us = Pid(i32::try_from(std::process::id()).unwrap_or(0));
+        // A dead child of ours is reaped as any other.
+        let is_there = |it: &Stat| !it.is_dead || it.parent == us;
+        let born = birth.and_then(|birth| {
+            Stat::read(birth.pid).filter(|it| birth.is_of(it.pid, it.started) && is_there(it))
+        });
+        // After an upgrade, a child that has not got so far.
+        let ours = || Stat::read(state.pid()?).filter(|it| it.parent == us);
+        if let Some(stat) = born.or_else(ours) {
+            let age = sys::ticks().saturating_sub(stat.started).saturating_mul(10);
+            let since = Moment(self.now.0.saturating_sub(age));
+            return (Remains::Main(stat.pid, since), Some(stat));
+        }
+        let born = birth.map(|birth| birth.pid);
+        let head = if let State::Clearing { group, .. } = state { Some(group) } else { born };
+        let mark = self.legacy.mark.as_ref().map(|mark| mark.as_bytes());
+        let has_left = |pid: &Pid| {
+            let head = Head { name, pid: *pid, whom, mark };
+            let is_worth_a_look = whom == Whom::All || processes::is_group_alive(*pid);
+            whom != Whom::Process
+                && is_worth_a_look
+                && Census::take().has_marked(&head, |it| self.supervisor.find_pid(it).is_some())
+        };
+        if let Some(group) = head.filter(has_left) {
+            return (Remains::Group(group), None);
+        }
+        (Remains::Nothing, None)
+    }
+
+    /// Writes down and watches a main process that was taken up.
+    fn keep(&mut self, slot: Slot, stat: &Stat, birth: Option<Birth>) {
+        let unknown = Birth { pid: stat.pid, born: (0, 0), text: 0, values: 0, pipes: [0; 3] };
+        let birth = Birth { born: (stat.started, stat.started), ..birth.unwrap_or(unknown) };
+        let written = self.legacy.ledger.as_mut().map(|it| it.write_birth(slot.index(), &birth));
+        if let Some(Err(error)) = written {
+            self.tell_failure(&error);
+        }
+        self.reclaim_pipes(slot, stat.pid, birth.pipes);
+        if self.supervisor.find(logger::NAME) == Some(slot) {
+            self.rejoin_logger(stat.pid);
+        }
+        let us = u32::try_from(stat.parent.0) == Ok(std::process::id());
+        if !us {
+            let (head, process, started) = (stat.pid, stat.pid, stat.started);
+            let watch = Watch { head, process, started, pidfd: None, is_dead: false };
+            self.legacy.watches.push(watch);
+            self.open_watch(self.legacy.watches.len() - 1);
+        }
+    }
+
+    /// Opens the descriptor of a watch. Where the kernel has none for us, we look
+    /// for ourselves from time to time.
+    fn open_watch(&mut self, index: usize) {
+        let Some(watch) = self.legacy.watches.get_mut(index) else { return };
+        let Ok(pidfd) = pidfds::open(watch.process) else { return };
+        let raw = pidfd.as_raw_fd();
+        // Held now, it is looked at once more: the pid may have changed hands.
+        let is_it = find(watch.process, watch.started).is_some();
+        let registry = self.poll.registry();
+        let interest = Interest::READABLE;
+        if is_it && registry.register(&mut SourceFd(&raw), watch.token(), interest).is_ok() {
+            watch.pidfd = Some(pidfd);
+        }
+    }
+
+    /// Main processes that died, and are not ours to reap.
+    pub(super) fn adopted_dead(&mut self) -> Vec<(Pid, Exit)> {
+        let mut dead = Vec::new();
+        for watch in &mut self.legacy.watches {
+            if watch.has_ended(&self.heard) {
+                if watch.process == watch.head {
+                    dead.push((watch.head, watch.exit()));
+                }
+                if let Some(pidfd) = watch.pidfd.take() {
+                    let _ = self.poll.registry().deregister(&mut SourceFd(&pidfd.as_raw_fd()));
+                }
+                watch.is_dead = true;
+            }
+        }
+        dead
+    }
+
+    /// Watches one of what each adopted service has left behind, for we are not told
+    /// when others' children die; lets go of those of which nothing is left.
+    pub(super) fn watch_leftovers(&mut self) {
+        for index in (0..self.legacy.watches.len()).rev() {
+            let Some(watch) = self.legacy.watches.get(index) else { continue };
+            if !watch.is_dead {
+                continue;
+            }
+            let is_it = |slot: &Slot| {
+                let state = self.supervisor.get(*slot).map(|it| it.state);
+                matches!(state, Some(State::Clearing { group, .. }) if group == watch.head)
+            };
+            let slot = self.clearing.iter().copied().find(is_it);
+            let Some(service) = slot.and_then(|slot| self.supervisor.get(slot)) else {
+                self.legacy.watches.swap_remove(index);
+                continue;
+            };
+            let whom = service.definition.policy.kill;
+            let mark = self.legacy.mark_of(watch.head);
+            let head = Head { name: &service.name, pid: watch.head, whom, mark };
+            let is_main = |it| self.supervisor.find_pid(it).is_some();
+            // Gone since it was looked for: then the next turn must not wait.
+            let member = Census::take().member(&head, is_main).unwrap_or((watch.head, 0));
+            if let Some(watch) = self.legacy.watches.get_mut(index) {
+                (watch.process, watch.started) = member;
+                watch.is_dead = false;
+            }
+            self.open_watch(index);
+        }
+    }
+
+    /// Writes down how things are with a service now.
+    pub(super) fn note(&mut self, slot: Slot) {
+        let Some(ledger) = &mut self.legacy.ledger else { return };
+        if let Err(error) = ledger.write(slot.index(), self.supervisor.get(slot)) {
+            self.tell_failure(&error);
+        }
+    }
+
+    fn tell_failure(&mut self, error: &io::Error) {
+        let why = sys::explain(error);
+        let so = "should this going be killed, services would be started twice";
+        report!(self.reporter, Level::Warning, "Can't write the state file: {why}; {so}");
+    }
+
+    /// Whether a service that was taken up without its file was made of this one.
+    pub(super) fn is_made_of(&self, slot: Slot, text: &[u8], spec: &Spec) -> bool {
+        let unread = self.legacy.unread.iter().find(|(it, _)| *it == slot);
+        unread.is_some_and(|(_, birth)| birth.text == digest(text) || birth.values == values(spec))
+    }
+}

@@ -1,0 +1,174 @@
+//! Backups: `.1` is the newest, and the higher the number, the older. Whenever
+//! we are killed, what is there is complete and in order, but for a number which
+//! may be missing; the next rotation fills the gap instead of dropping the last.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, renameat};
+use nix::sys::stat::fstatat;
+use nix::unistd::{UnlinkatFlags, unlinkat};
+
+use super::stamp::Stamp;
+
+/// Whether there is anything of that name.
+fn is_there(dir: BorrowedFd, name: &str) -> bool {
+    fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW).is_ok()
+}
+
+fn rename(dir: BorrowedFd, old: &str, new: &str) -> io::Result<()> {
+    match renameat(dir, old, dir, new) {
+        Err(Errno::ENOENT) => Ok(()),
+        done => Ok(done?),
+    }
+}
+
+/// Removes a file, if it is there.
+///
+/// # Errors
+/// What unlinkat(2) says.
+pub fn remove(dir: BorrowedFd, name: &str) -> io::Result<()> {
+    match unlinkat(dir, name, UnlinkatFlags::NoRemoveDir) {
+        Err(Errno::ENOENT) => Ok(()),
+        done => Ok(done?),
+    }
+}
+
+/// Makes a backup of a log; `keep` 0 is for ever, and names the backup by time.
+///
+/// # Errors
+/// What the file system says. Nothing is lost then.
+pub fn rotate(dir: BorrowedFd, base: &str, keep: u32, millis: u64) -> io::Result<()> {
+    let current = format!("{base}.log");
+    if keep == 0 {
+        let names = (millis..millis.saturating_add(1000)).map(|millis| {
+            let stamp = Stamp::of_name(millis);
+            format!("{base}.log.{stamp}")
+        });
+        let mut free =
+            names.filter(|name| !is_there(dir, name) && !is_there(dir, &format!("{name}.gz")));
+        let name = free.next().ok_or(io::ErrorKind::AlreadyExists)?;
+        return rename(dir, &current, &name);
+    }
+    let number = |number: u32| format!("{base}.log.{number}");
+    let zipped = |number: u32| format!("{base}.log.{number}.gz");
+    let has = |number| is_there(dir, &number_of(base, number)) || is_there(dir, &zipped(number));
+    // More than are to be kept may be left from before.
+    let mut beyond = keep.saturating_add(1);
+    while has(beyond) {
+        remove(dir, &number(beyond))?;
+        remove(dir, &zipped(beyond))?;
+        beyond = beyond.saturating_add(1);
+    }
+    let gap = (1..=keep).find(|&number| !has(number)).unwrap_or(keep);
+    remove(dir, &number(gap))?;
+    remove(dir, &zipped(gap))?;
+    for from in (1..gap).rev() {
+        rename(dir, &number(from), &number(from + 1))?;
+        rename(dir, &zipped(from), &zipped(from + 1))?;
+    }
+    rename(dir, &current, &number(1))
+}
+
+fn number_of(base: &str, number: u32) -> String {
+    format!("{base}.log.{number}")
+}
+
+/// What kind of file of a log a name is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// A backup with a number, compressed or not.
+    Numbered { number: u32, is_zipped: bool },
+    /// A backup with a time.
+    Timed { is_zipped: bool },
+    /// What compression was at work on.
+    Temporary,
+}
+
+/// What `name` is to the log called `base`, if it is a part of it.
+pub fn part(base: &str, name: &str) -> Option<Part> {
+    if name == temporary(base) {
+        return Some(Part::Temporary);
+    }
+    let rest = name.strip_prefix(base)?.strip_prefix(".log.")?;
+    let (rest, is_zipped) = rest.strip_suffix(".gz").map_or((rest, false), |rest| (rest, true));
+    if let Ok(number) = rest.parse() {
+        let is_ours = rest == format!("{number}") && number > 0;
+        return is_ours.then_some(Part::Numbered { number, is_zipped });
+    }
+    let form = "00000000T000000.000".bytes();
+    let is_time = rest.len() == 19
+        && rest
+            .bytes()
+            .zip(form)
+            .all(|(byte, form)| if form == b'0' { byte.is_ascii_digit() } else { byte == form });
+    is_time.then_some(Part::Timed { is_zipped })
+}
+
+/// What a backup is called while it is being compressed.
+pub fn temporary(base: &str) -> String {
+    format!(".{base}.log.gz-new")
+}
+
+/// All parts of a log but the log itself.
+///
+/// # Errors
+/// What readdir(3) says.
+pub fn parts(directory: &Path, base: &str) -> io::Result<Vec<(Part, String)>> {
+    let names = std::fs::read_dir(directory)?;
+    let names = names.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    Ok(names.filter_map(|name| Some((part(base, &name)?, name))).collect())
+}
+
+/// A backup that is to be compressed, the oldest first: all but the newest.
+///
+/// # Errors
+/// What readdir(3) and unlinkat(2) say.
+pub fn uncompressed(
+    dir: BorrowedFd,
+    directory: &Path,
+    base: &str,
+    keep: u32,
+) -> io::Result<Option<String>> {
+    let mut plain = Vec::new();
+    for (part, name) in parts(directory, base)? {
+        match part {
+            // The compressed one is complete, or it would have another name;
+            // somebody was killed before he could remove this one.
+            Part::Numbered { is_zipped: false, .. } | Part::Timed { is_zipped: false }
+                if is_there(dir, &format!("{name}.gz")) =>
+            {
+                remove(dir, &name)?;
+            }
+            Part::Numbered { number, is_zipped: false } if keep > 0 && number >= 2 => {
+                plain.push((u32::MAX - number, name));
+            }
+            Part::Timed { is_zipped: false } if keep == 0 => plain.push((0, name)),
+            Part::Numbered { .. } | Part::Timed { .. } | Part::Temporary => {}
+        }
+    }
+    plain.sort();
+    if keep == 0 {
+        plain.pop();
+    }
+    Ok(plain.into_iter().next().map(|(_, name)| name))
+}
+
+/// Removes all backups.
+///
+/// # Errors
+/// What the file system says.
+pub fn remove_backups(dir: BorrowedFd, directory: &Path, base: &str) -> io::Result<()> {
+    for (part, name) in parts(directory, base)? {
+        if part != Part::Temporary {
+            remove(dir, &name)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "rotate_tests.rs"]
+mod tests;

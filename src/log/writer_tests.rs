@@ -1,0 +1,110 @@
+//! Deaths at every step there is, one after the other, and twice in a row: what
+//! is in the logs at last must be what was written, byte by byte.
+
+use std::fs;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use nix::fcntl::OFlag;
+use nix::unistd::{pipe2, write};
+
+use super::super::journal::tests::{Folder, die_after, open};
+use super::super::settings::tests::plain;
+use super::*;
+use crate::sys::pipes::available;
+
+const ID: u64 = 77;
+
+fn writer(folder: &Folder) -> Writer {
+    let journal = open(folder.file()).0;
+    let mut writer =
+        Writer { journal, files: Files::new(folder.0.join("log")), rotated: Vec::new() };
+    writer.recover(1000);
+    writer
+}
+
+/// Takes all that is in the pipe, a few bytes at once, as a process would that
+/// lives from now on.
+fn live(folder: &Folder, settings: &Settings, pipe: &OwnedFd, batch: usize) {
+    let mut writer = writer(folder);
+    let mut peek = Peek::new().unwrap();
+    loop {
+        let there = available(pipe.as_fd()).unwrap().min(batch);
+        if there == 0 {
+            break;
+        }
+        let settings = settings.clone();
+        let head =
+            Head { id: ID, kind: Kind::Output, length: there, millis: 0, now: 1000, settings };
+        writer.take(&head, pipe.as_fd(), &mut peek).unwrap();
+    }
+    let settings = settings.clone();
+    let head = Head { id: ID, kind: Kind::End, length: 0, millis: 0, now: 1000, settings };
+    writer.say(&head, "").unwrap();
+}
+
+/// All of the log, the oldest first.
+fn whole(folder: &Path) -> String {
+    let names = fs::read_dir(folder).unwrap().map(|it| it.unwrap().file_name());
+    let mut names: Vec<_> = names.map(|it| it.into_string().unwrap()).collect();
+    names.sort_by_key(|name| {
+        std::cmp::Reverse(name.rsplit('.').next().unwrap().parse::<u32>().unwrap_or(0))
+    });
+    names.iter().map(|name| fs::read_to_string(folder.join(name)).unwrap()).collect()
+}
+
+/// Dies after so many steps and after so many more; whether it ever did.
+fn dies(settings: &Settings, text: &str, batch: usize, deaths: &[u32]) -> (bool, String) {
+    let folder = Folder::new();
+    let (pipe, end) = pipe2(OFlag::O_NONBLOCK).unwrap();
+    assert_eq!(write(&end, text.as_bytes()).unwrap(), text.len());
+    let mut was_killed = false;
+    for &steps in deaths {
+        let is_done = die_after(steps, || live(&folder, settings, &pipe, batch));
+        was_killed |= !is_done;
+    }
+    live(&folder, settings, &pipe, batch);
+    (was_killed, whole(&folder.0.join("log")))
+}
+
+const TEXT: &str = "a\nbcd\n\nthis is a line that is longer than a batch is, by far\nx\n\
+    \x1b[31mred\x1b[0m and \x1b]0;title\x07not\nend";
+
+fn every_death(settings: &Settings, batch: usize) {
+    let (_, expected) = dies(settings, TEXT, batch, &[]);
+    assert!(expected.contains("longer than a batch") && expected.ends_with("end\n"));
+    let mut steps = 0;
+    loop {
+        let (was_killed, text) = dies(settings, TEXT, batch, &[steps]);
+        assert_eq!(text, expected, "killed after {steps} steps");
+        if !was_killed {
+            break;
+        }
+        let more = steps * 7 % 150;
+        let (_, text) = dies(settings, TEXT, batch, &[steps, more]);
+        assert_eq!(text, expected, "killed after {steps} steps, and after {more} more");
+        steps += 1;
+    }
+    assert!(steps > 500, "only {steps} steps");
+}
+
+#[test]
+fn every_death_of_a_plain_log_is_survived() {
+    every_death(&plain("web"), 20);
+}
+
+#[test]
+fn every_death_of_a_small_batch_is_survived() {
+    every_death(&plain("web"), 5);
+}
+
+#[test]
+fn every_death_of_a_stamped_and_stripped_log_is_survived() {
+    let timestamps = crate::config::Timestamps::Utc;
+    every_death(&Settings { timestamps, is_stripped: true, ..plain("web") }, 20);
+}
+
+#[test]
+fn every_death_of_a_rotation_is_survived() {
+    every_death(&Settings { size: 10, keep: 100, ..plain("web") }, 20);
+}
