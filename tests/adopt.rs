@@ -30,7 +30,10 @@ mod upgrade;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 
+use client::request;
 use common::{Going, Place, Signal, is_alive, stat, strings};
 
 /// The living processes of all services of this place, by service: those which lead
@@ -69,4 +72,13 @@ pub fn kill(going: &mut Going) {
 /// Whether a file is there.
 pub fn exists(place: &Place, name: &str) -> bool {
     fs::symlink_metadata(place.dir.join(name)).is_ok()
+}
+
+/// Whether going is there and answers. A child that is not its program yet can keep
+/// the socket of a dead one open, and then nobody does.
+pub fn is_answered(place: &Place, lines: &[&str]) -> bool {
+    let Ok(mut stream) = UnixStream::connect(place.path("run/control")) else { return false };
+    let mut answer = [0; 9];
+    let is_said = stream.write_all(request(lines).as_bytes()).is_ok();
+    is_said && stream.read_exact(&mut answer).is_ok()
 }

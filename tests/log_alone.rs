@@ -13,6 +13,8 @@
 
 #[path = "log_alone/bench.rs"]
 mod bench;
+#[path = "log_alone/budget.rs"]
+mod budget;
 #[path = "log_alone/elsewhere.rs"]
 mod elsewhere;
 #[path = "log_alone/files.rs"]

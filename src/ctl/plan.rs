@@ -25,7 +25,7 @@ pub struct Plan {
 pub fn play(policy: &Policy) -> Plan {
     // Chance is told in words: each wait is its mean.
     let policy = Policy { jitter: 0, ..policy.clone() };
-    let mut service = Service::new("", Definition { text: Box::default(), policy });
+    let mut service = Service::new("", Definition { text: Box::default(), policy: policy.into() });
     let mut now = Moment(0);
     let mut waits = Vec::new();
     let tell = |service: &mut Service, event, now| {

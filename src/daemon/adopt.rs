@@ -289,7 +289,7 @@ impl Daemon {
             let own = own.map(|logs| logs.place.definition());
             let is_refused = is_unread || self.refused.contains_key(&name);
             let is_here = own.is_some() || is_refused;
-            let nothing = Definition { text: Box::new([]), policy: Policy::default() };
+            let nothing = Definition { text: Box::new([]), policy: Policy::default().into() };
             let birth = kept.birth.filter(|_| own.is_none());
             let slot = self.take_up(kept, own.unwrap_or(nothing), is_here);
             match (slot, birth) {

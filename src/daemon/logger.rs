@@ -76,7 +76,7 @@ impl Place {
                  umask=027\nmin-uptime=1s\nbackoff=10ms\nbackoff-max=1s\nburst=none\n\
                  restart=always\nstrikes=0\nstop=TERM 30s KILL\nkill=process\n";
         let policy = parse(text.as_bytes(), &Spec::default()).unwrap_or_default().policy;
-        Definition { text: text.into_bytes().into(), policy }
+        Definition { text: text.into_bytes().into(), policy: policy.into() }
     }
 
     /// A listening socket in place of a dead going-log's, the journal, and a

@@ -157,7 +157,7 @@ impl Daemon {
                 return found(Decision::Refuse(lines), Vec::new());
             }
         };
-        let definition = Definition { text: text.into(), policy: spec.policy.clone() };
+        let definition = Definition { text: text.into(), policy: spec.policy.clone().into() };
         let Some(service) = service else { return found(Decision::Start(definition), Vec::new()) };
         let old = parse(&service.definition.text, &self.defaults).unwrap_or_default();
         let mut changes = keys::differences(&old, &spec);

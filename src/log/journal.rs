@@ -18,6 +18,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 
 use nix::fcntl::{Flock, FlockArg};
+use nix::poll::{PollTimeout, poll};
 
 use super::lines::{FLOW_WORDS, Flow, LINE_MAX};
 use super::records::{MAGIC, Record, Records, checksum, hash, read_words, reserve};
@@ -56,6 +57,11 @@ const STRIDE: usize = 16;
 /// How many versions of the progress there are: the one in force, the one that
 /// may come in force, and one more for a change of mind.
 const SLOTS: u64 = 3;
+
+/// So often the lock is asked for, and so long it is waited between, in
+/// milliseconds: two seconds in all.
+const HOLDS: u32 = 200;
+const HOLD: u8 = 10;
 
 /// What a batch is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,6 +162,19 @@ impl From<io::Error> for Refusal {
     }
 }
 
+/// Locks the file, if need be after a while: a dead process whose memory somebody
+/// looks at in /proc has it until he has seen enough.
+fn lock(mut file: File) -> Option<Flock<File>> {
+    for _ in 0..HOLDS {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => return Some(lock),
+            Err((it, _)) => file = it,
+        }
+        let _ = poll(&mut [], PollTimeout::from(HOLD));
+    }
+    None
+}
+
 impl Journal {
     /// Opens a journal, or begins one where there is none; without a file, one
     /// that ends with us. `boot` is a number of this run of the system, and
@@ -169,8 +188,7 @@ impl Journal {
         let file = match file {
             None => None,
             Some(file) => {
-                let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock);
-                let lock = lock.map_err(|_| Refusal::Held)?;
+                let lock = lock(file).ok_or(Refusal::Held)?;
                 length = usize::try_from(lock.metadata()?.size()).unwrap_or(usize::MAX);
                 Some(lock)
             }

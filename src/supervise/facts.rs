@@ -1,6 +1,8 @@
 //! The words in which the core and the daemon talk: what can be so, what can
 //! happen, what can be done. Plain values; nothing is decided here.
 
+use std::ops::Deref;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use crate::config::{Policy, Signal, Whom};
@@ -32,7 +34,27 @@ pub struct Definition {
     /// The file's text, parsed again for each spawn.
     pub text: Box<[u8]>,
     /// The part that must be at hand.
-    pub policy: Policy,
+    pub policy: HeldPolicy,
+}
+
+/// A policy at hand, in next to no space when it is the usual one, as most are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldPolicy(Option<Box<Policy>>);
+
+static USUAL: LazyLock<Policy> = LazyLock::new(Policy::default);
+
+impl From<Policy> for HeldPolicy {
+    fn from(policy: Policy) -> HeldPolicy {
+        HeldPolicy((policy != *USUAL).then(|| Box::new(policy)))
+    }
+}
+
+impl Deref for HeldPolicy {
+    type Target = Policy;
+
+    fn deref(&self) -> &Policy {
+        self.0.as_deref().unwrap_or(&USUAL)
+    }
 }
 
 /// What the operator asked for last. Accidents never change it.

@@ -379,7 +379,7 @@ fn read_life(from: &mut Reader) -> Option<Service> {
     if names::judge(name) != Name::Service {
         return None;
     }
-    let definition = Definition { text: Box::new([]), policy: Policy::default() };
+    let definition = Definition { text: Box::new([]), policy: Policy::default().into() };
     let mut service = Service::new(std::str::from_utf8(name).ok()?, definition);
     service.want = if from.flag()? { Want::Up } else { Want::Down };
     service.state = from.state()?;

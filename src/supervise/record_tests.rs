@@ -102,7 +102,7 @@ pub fn services() -> impl Strategy<Value = Service> {
     let rest = (moments(), prop::option::of(faults()), prop::option::of(histories()));
     ("[a-zA-Z0-9][a-z0-9]{0,63}", states(), numbers, flags, rest).prop_map(
         |(name, state, (strikes, row, starts), (is_up, ordered), (changed_at, fault, history))| {
-            let definition = Definition { text: Box::new([]), policy: Policy::default() };
+            let definition = Definition { text: Box::new([]), policy: Policy::default().into() };
             Service {
                 want: if is_up { Want::Up } else { Want::Down },
                 state,
@@ -136,7 +136,7 @@ proptest! {
     /// Whatever is read can be written, and is read the same.
     #[test]
     fn any_sealed_bytes_are_read_or_refused(bytes in prop::array::uniform32(any::<u8>()), fill in any::<u8>(), at in 0..BIRTH_AT - 36) {
-        let mut made_up = encode(&Service::new("web", Definition { text: Box::new([]), policy: Policy::default() }));
+        let mut made_up = encode(&Service::new("web", Definition { text: Box::new([]), policy: Policy::default().into() }));
         made_up[at..at + 32].copy_from_slice(&bytes);
         made_up[at] = fill;
         if let Some(service) = read(&seal(made_up)) {
@@ -186,7 +186,7 @@ fn an_empty_place_is_nobodys_and_has_no_birth() {
 
 #[test]
 fn what_does_not_fit_is_the_oldest_of_a_burst() {
-    let definition = Definition { text: Box::new([]), policy: Policy::default() };
+    let definition = Definition { text: Box::new([]), policy: Policy::default().into() };
     let mut service = Service::new(&"x".repeat(NAME_MAX), definition);
     let at = |second: u64| Duration::from_secs(second);
     let death = Death {

@@ -16,7 +16,7 @@ struct Bench {
 
 impl Bench {
     fn new(policy: Policy) -> Bench {
-        let service = Service::new("web", Definition { text: Box::new([]), policy });
+        let service = Service::new("web", Definition { text: Box::new([]), policy: policy.into() });
         let mut bench = Bench { service, now: Moment(5_000), dice: u32::MAX / 2 };
         assert_eq!(bench.tell(Event::Start), None);
         bench

@@ -10,7 +10,7 @@ const NOW: Moment = Moment(1_000);
 
 fn definition() -> Definition {
     let policy = Policy { jitter: 0, burst: None, ..Policy::default() };
-    Definition { text: Box::new([]), policy }
+    Definition { text: Box::new([]), policy: policy.into() }
 }
 
 fn with(names: &[&str]) -> Supervisor {

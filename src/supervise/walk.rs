@@ -74,7 +74,7 @@ struct World {
 
 impl World {
     fn new(policy: Policy) -> World {
-        let definition = Definition { text: Box::new([]), policy };
+        let definition = Definition { text: Box::new([]), policy: policy.into() };
         World {
             service: Service::new("web", definition),
             now: Moment(1_000_000),
@@ -320,7 +320,7 @@ proptest! {
         world.main = (kind == 0).then_some(Pid(pid));
         world.leftover = (kind == 1).then_some(Pid(pid));
         world.service = service;
-        world.service.definition.policy = policy;
+        world.service.definition.policy = policy.into();
         let action = world.service.take_up(found, world.now, 12345);
         world.obey(action);
         world.check();

@@ -95,6 +95,9 @@ pub(super) fn enter(sandbox: &Sandbox, lack: impl Fn(Fault)) -> Result<(), Fault
         let need = must.map_or(Need::May, |_| Need::Must);
         let outcome = unshare(libc::CLONE_NEWNS).and_then(|()| detach_mounts());
         has_mounts = outcome.is_ok();
+        if let (Err(errno), Some(Need::May)) = (outcome, tmp) {
+            lack(fault(Step::Private(TMP_INDEX), errno));
+        }
         bear(need, outcome.map_err(|errno| fault(step, errno)))?;
     }
     if let Some(path) = &sandbox.chroot {

@@ -3,12 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::env;
-use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
 
-use crate::client::{Client, request};
+use crate::client::Client;
 use crate::common::{Place, Signal, wait_until};
-use crate::{kill, mains};
+use crate::{is_answered, kill, mains};
 
 /// More by hand: `GOING_DEATHS=2000 cargo test --test adopt chaos`.
 const DEATHS: u32 = 200;
@@ -50,15 +48,6 @@ fn assert_no_doubles(place: &Place, seed: u32) {
         let stays = first.iter().find(|it| again.get(it.0) == Some(it.1));
         assert!(stays.is_none(), "seed {seed}: twice at once: {first:?}, then {again:?}");
     }
-}
-
-/// Whether going is there and answers. A child that is not its program yet can keep
-/// the socket of a dead one open, and then nobody does.
-fn is_answered(place: &Place, lines: &[&str]) -> bool {
-    let Ok(mut stream) = UnixStream::connect(place.path("run/control")) else { return false };
-    let mut answer = [0; 9];
-    let is_said = stream.write_all(request(lines).as_bytes()).is_ok();
-    is_said && stream.read_exact(&mut answer).is_ok()
 }
 
 #[test]

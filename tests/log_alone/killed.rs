@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use super::bench::{Dice, Logger, Pipe, Place, wait_until, with};
+use super::bench::{Dice, Logger, Pipe, Place, with};
 
 /// How often it is killed in each of the tests.
 fn kills() -> u32 {
@@ -198,9 +198,7 @@ fn rotated_bytes_survive_every_death() {
 fn lines_survive_a_rotation_by_others_and_every_death() {
     for manner in [Manner::Lines, Manner::Bytes] {
         let mut moved = Vec::new();
-        let mut last = None;
         torment(&[], manner, 1, |place, logger, round| {
-            last = Some(place.dir.clone());
             if round % 3 == 0 && place.log("web.log").exists() {
                 // The way of logrotate: the numbers count up here.
                 let number = 100_000 - moved.len();
@@ -210,7 +208,8 @@ fn lines_survive_a_rotation_by_others_and_every_death() {
                 logger.send("do=reopen\n\n", &[]);
             }
         });
-        assert!(moved.len() > 10, "moved {} times", moved.len());
+        let many = usize::try_from(kills() / 10).unwrap();
+        assert!(moved.len() > many, "moved {} times", moved.len());
     }
 }
 
@@ -238,5 +237,4 @@ fn what_was_read_is_written_before_anybody_asks() {
         logger.stop();
         fs::write(place.log("web.log"), "").unwrap();
     }
-    wait_until("nothing", || true);
 }
