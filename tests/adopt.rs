@@ -15,7 +15,7 @@ mod common;
 #[path = "adopt/chaos.rs"]
 mod chaos;
 #[path = "control/client.rs"]
-#[allow(dead_code, reason = "it can more than is needed here")]
+#[expect(dead_code, reason = "it can more than is needed here")]
 mod client;
 #[path = "adopt/finding.rs"]
 mod finding;

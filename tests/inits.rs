@@ -165,6 +165,23 @@ impl World {
         Keeper { going, slow }
     }
 
+    /// Waits until another going keeps the very services that this one kept.
+    fn heir(&self, dead: Keeper) -> Keeper {
+        let going = self.going(&[dead.going]);
+        self.wait_for_report(going, "info", "took up 3 services, 0 died meanwhile");
+        let all = self.processes();
+        let slow = all.iter().find(|(process, _)| process.inner == dead.slow);
+        assert!(slow.is_some_and(|(process, _)| has_variable(*process, "GOING_SERVICE=beta")));
+        for service in SERVICES {
+            let marker = format!("GOING_SERVICE={service}");
+            let is_it = |it: &&(Process, i32)| {
+                has_variable(it.0, &marker) && field(it.0.outer, "NSpgid") == Some(it.0.inner)
+            };
+            assert_eq!(all.iter().filter(is_it).count(), 1, "{service} runs once");
+        }
+        Keeper { going, slow: dead.slow }
+    }
+
     /// Whether this process left its number in this file.
     fn has_line(&self, file: &str, pid: i32) -> bool {
         let text = fs::read_to_string(self.share.join(file)).unwrap_or_default();
@@ -306,14 +323,14 @@ fn example_lines(is_wanted: impl Fn(&str) -> bool) -> String {
 /// What is the same under every init: going is kept, whatever becomes of it, and
 /// keeps its services. Answers with the going that is there at the end.
 fn live(world: &World) -> Keeper {
-    let first = world.keeper(&[]).going;
+    let first = world.keeper(&[]);
 
-    signal(first, Signal::SIGKILL);
-    let second = world.keeper(&[first]);
+    signal(first.going, Signal::SIGKILL);
+    let second = world.heir(first);
 
     signal(second.going, Signal::SIGTERM);
     world.wait_for_order(second);
-    world.keeper(&[first, second.going])
+    world.keeper(&[first.going, second.going])
 }
 
 #[test]

@@ -15,6 +15,8 @@ mod common;
 mod ctl;
 #[path = "logs/reading.rs"]
 mod reading;
+#[path = "logs/survive.rs"]
+mod survive;
 
 use std::fs;
 use std::path::PathBuf;
@@ -174,7 +176,8 @@ fn moved_logs_are_begun_anew_when_asked_for() {
 #[test]
 fn a_changed_log_key_applies_without_a_restart() {
     let place = Place::new();
-    let file = |more: &str| format!("cmd=sh -c 'while read x; do echo $x; done'\nstdin=pipe\n{more}");
+    let file =
+        |more: &str| format!("cmd=sh -c 'while read x; do echo $x; done'\nstdin=pipe\n{more}");
     place.service("a", &file(""));
     let mut going = place.start(LOGGING);
     let pid = going.wait_started("a");
@@ -227,8 +230,7 @@ fn without_a_logger_output_is_inherited_and_that_is_said() {
     place.service("b", "cmd=sleep 1000\nstdout=log\nbackoff=1h\nbackoff-max=1h\n");
     let copy = place.copied_program();
     let (dir, log) = (place.path("going.d"), place.path("log"));
-    let mut going =
-        place.start_words(&[&copy, "-d", &dir, "--report", "stderr", "-l", &log]);
+    let mut going = place.start_words(&[&copy, "-d", &dir, "--report", "stderr", "-l", &log]);
     going.wait_for("No logs, stdout=inherit is the default: no going-log beside going");
     going.wait_for("Can't log, going-log cannot be started: * (b: stdout, line 2)");
     wait_until("the line", || place.read("stdout") == "hello\n");

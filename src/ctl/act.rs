@@ -134,6 +134,23 @@ fn shutdown(
     Ok(ending)
 }
 
+/// Has going become the program that is installed now; the answer comes from that.
+pub fn upgrade(session: &Session) -> Result<Ending, Trouble> {
+    let reply = session.ask(&Request::new(Command::Upgrade))?;
+    let ending = judge(&reply);
+    if ending != Ending::Done {
+        return Ok(ending);
+    }
+    let reply = session.ask(&Request::new(Command::Version))?;
+    let version = reply.blocks.first().and_then(|block| block.get("version")).unwrap_or("?");
+    print(&if session.is_json {
+        json::figures(&[("version", version.into())])
+    } else {
+        format!("upgraded, now going {version}; all services run on\n")
+    })?;
+    Ok(ending)
+}
+
 /// Performs `reload`.
 pub fn reload(session: &Session, matches: &ArgMatches) -> Result<Ending, Trouble> {
     let dry_run = options::has(matches, "dry-run");

@@ -71,7 +71,10 @@ fn value(message: &Message, key: &str) -> Value {
     }
     let is_number = key.ends_with("-ms") || NUMBERS.contains(&key);
     match message.get(key) {
-        Some(_) if is_number => message.number(key).into(),
+        // An exit may be unknown.
+        Some(text) if is_number => {
+            message.number(key).map_or_else(|| text.into(), serde_json::Value::from)
+        }
         text => text.into(),
     }
 }

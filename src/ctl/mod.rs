@@ -180,6 +180,7 @@ fn perform(session: &Session, matches: &ArgMatches) -> Result<Ending, Trouble> {
         "keys" => keys::keys(session, inner),
         "metrics" => metrics::metrics(session, inner),
         "self" => figures::figures(session),
+        "upgrade" => act::upgrade(session),
         "ping" => act::ping(session),
         "version" => act::version(session),
         "completions" => complete::script(inner),

@@ -160,7 +160,7 @@ const WRITING: [Entry; 4] = [
 ];
 
 /// The commands about going itself.
-const ABOUT_GOING: [Entry; 6] = [
+const ABOUT_GOING: [Entry; 7] = [
     ("metrics", "Show figures in the format of OpenMetrics", |it| {
         it.arg(
             path("file", 'o', "FILE")
@@ -174,6 +174,7 @@ const ABOUT_GOING: [Entry; 6] = [
         )
     }),
     ("self", "Show what going itself uses, beside its budgets", |it| it),
+    ("upgrade", "Have going become the program that is installed now", |it| it),
     ("shutdown", "Stop all services, then going", |it| it.args(patience())),
     ("ping", "See whether going answers", |it| it),
     ("version", "Show the versions of goingctl and of going", |it| it),

@@ -18,6 +18,8 @@ pub enum End {
         /// Whether a core was dumped.
         core: bool,
     },
+    /// In a way that going could not see, while there was none.
+    Unknown,
     /// It could not be run.
     Fault(String),
 }
@@ -99,6 +101,8 @@ impl Death {
         } else if get("strike") == Some("fault") {
             // Events do not tell more about it.
             End::Fault("could not be run".to_owned())
+        } else if get("exit") == Some("unknown") {
+            End::Unknown
         } else if let Some(status) = number("exit") {
             End::Exit(status)
         } else {

@@ -77,6 +77,7 @@ pub fn ended(end: &End) -> String {
         End::Exit(status) => format!("exit status {status}"),
         End::Signal { name, core: false } => format!("killed by SIG{name}"),
         End::Signal { name, core: true } => format!("killed by SIG{name} (core dumped)"),
+        End::Unknown => "exit unknown".to_owned(),
         End::Fault(why) => why.clone(),
     }
 }

@@ -4,37 +4,23 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-use mio::unix::SourceFd;
-use mio::{Interest, Token};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::family::{Census, Head};
 use super::report::{Level, Reporter, report};
 use super::stat::Stat;
 use super::state::{self, Kept, Ledger};
-use super::upgrade::{self, Handover};
+use super::upgrade::{self, Handover, Upgrade};
+use super::watch::{Watch, find, is_over, send_plainly};
 use super::{Daemon, logger};
 use crate::config::keys::{self, Effect};
 use crate::config::{Policy, Signal, Spec, Whom, parse};
 use crate::supervise::record::Birth;
-use crate::supervise::{
-    Definition, Event, Exit, Moment, Pid, Remains, Slot, State, Stay, Want, digest,
-};
+use crate::supervise::{Definition, Event, Moment, Pid, Remains, Slot, State, Stay, Want, digest};
 use crate::sys::child::Program;
 use crate::sys::register::Register;
 use crate::sys::streams::Source;
 use crate::sys::{self, fds, pidfds, processes};
-
-/// Watched processes are known by their pid beyond this: above all children, below
-/// all clients.
-const WATCHED: usize = 1 << 24;
-
-/// A process without a descriptor to watch it by is looked at so often.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// A going that lost its lock is about to end; one that lasts longer is not.
 const PATIENCE_MS: u16 = 5000;
@@ -49,80 +35,15 @@ pub(super) struct Legacy {
     kept: Vec<Kept>,
     /// Services that were taken up without their file, and of what they were made.
     unread: Vec<(Slot, Birth)>,
-    watches: Vec<Watch>,
+    pub(super) watches: Vec<Watch>,
+    /// When those are looked at which have no descriptor.
+    pub(super) look_at: Moment,
     taken: usize,
     died: usize,
+    /// An upgrade under way.
+    pub(super) upgrade: Option<Upgrade>,
     /// Where our program is.
     pub(super) program: Option<PathBuf>,
-}
-
-/// A service whose main process is no child of ours.
-struct Watch {
-    /// Its main process, dead or alive.
-    head: Pid,
-    /// Who of it is watched: the main process, or, when that is dead, another.
-    process: Pid,
-    /// When that was born, in ticks since boot.
-    started: u64,
-    /// None if the kernel has none to give, or if the process is dead.
-    pidfd: Option<OwnedFd>,
-    is_dead: bool,
-}
-
-impl Watch {
-    fn token(&self) -> Token {
-        Token(WATCHED.saturating_add(usize::try_from(self.process.0).unwrap_or(0)))
-    }
-
-    /// Whether the watched process has died since it was looked at last.
-    fn has_ended(&self, heard: &[usize]) -> bool {
-        match &self.pidfd {
-            _ if self.is_dead => false,
-            Some(pidfd) => heard.contains(&self.token().0) && is_over(pidfd, 0),
-            None => find(self.process, self.started).is_none_or(|it| it.is_dead),
-        }
-    }
-
-    /// How the watched process ended. Until it is reaped /proc tells, and then the
-    /// pidfd; the reaper may come in between.
-    fn exit(&self) -> Exit {
-        let asked = || self.pidfd.as_ref().and_then(|pidfd| pidfds::exit(pidfd.as_fd()));
-        let looked = || find(self.process, self.started).and_then(|it| it.exit());
-        asked().or_else(looked).or_else(asked).unwrap_or(Exit::Unknown)
-    }
-
-    fn send(&self, signal: Signal, is_group: bool) -> io::Result<()> {
-        let Some(pidfd) = self.pidfd.as_ref().map(AsFd::as_fd) else {
-            let is_there = find(self.process, self.started).is_some();
-            let gone = || io::Error::from(io::ErrorKind::NotFound);
-            is_there.then_some(()).ok_or_else(gone)?;
-            return send_plainly(self.process, signal, is_group);
-        };
-        match pidfds::signal_group(pidfd, signal) {
-            _ if !is_group => pidfds::signal(pidfd, signal),
-            // Before Linux 6.9: the group is its own as long as it is there.
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
-                pidfds::signal(pidfd, Signal(0))?;
-                processes::signal_group(self.process, signal)
-            }
-            done => done,
-        }
-    }
-}
-
-fn send_plainly(pid: Pid, signal: Signal, is_group: bool) -> io::Result<()> {
-    if is_group { processes::signal_group(pid, signal) } else { processes::signal(pid, signal) }
-}
-
-/// Whether a process is dead, waiting for that so long.
-fn is_over(pidfd: &OwnedFd, milliseconds: u16) -> bool {
-    let mut fds = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
-    poll(&mut fds, PollTimeout::from(milliseconds)).is_ok_and(|count| count > 0)
-}
-
-/// The process of this pid that was born in this tick.
-fn find(pid: Pid, started: u64) -> Option<Stat> {
-    Stat::read(pid).filter(|it| it.started == started)
 }
 
 /// The digest of those values which a running process cannot change. One that is as
@@ -159,8 +80,10 @@ impl Legacy {
             kept: Vec::new(),
             unread: Vec::new(),
             watches: Vec::new(),
+            look_at: Moment(0),
             taken: 0,
             died: 0,
+            upgrade: None,
             program: upgrade::own_program(),
         };
         let Some(directory) = directory else { return Ok(legacy) };
@@ -188,12 +111,6 @@ impl Legacy {
             }
         }
         Ok(legacy)
-    }
-
-    /// When a process is to be looked at that nothing else tells of.
-    pub(super) fn wake_at(&self, now: Moment) -> Option<Moment> {
-        let is_blind = self.watches.iter().any(|it| it.pidfd.is_none() && !it.is_dead);
-        is_blind.then(|| now.after(LOOK_AGAIN))
     }
 
     fn watch(&self, pid: Pid) -> Option<&Watch> {
@@ -412,69 +329,6 @@ impl Daemon {
             let watch = Watch { head, process, started, pidfd: None, is_dead: false };
             self.legacy.watches.push(watch);
             self.open_watch(self.legacy.watches.len() - 1);
-        }
-    }
-
-    /// Opens the descriptor of a watch. Where the kernel has none for us, we look
-    /// for ourselves from time to time.
-    fn open_watch(&mut self, index: usize) {
-        let Some(watch) = self.legacy.watches.get_mut(index) else { return };
-        let Ok(pidfd) = pidfds::open(watch.process) else { return };
-        let raw = pidfd.as_raw_fd();
-        // Held now, it is looked at once more: the pid may have changed hands.
-        let is_it = find(watch.process, watch.started).is_some();
-        let registry = self.poll.registry();
-        let interest = Interest::READABLE;
-        if is_it && registry.register(&mut SourceFd(&raw), watch.token(), interest).is_ok() {
-            watch.pidfd = Some(pidfd);
-        }
-    }
-
-    /// Main processes that died, and are not ours to reap.
-    pub(super) fn adopted_dead(&mut self) -> Vec<(Pid, Exit)> {
-        let mut dead = Vec::new();
-        for watch in &mut self.legacy.watches {
-            if watch.has_ended(&self.heard) {
-                if watch.process == watch.head {
-                    dead.push((watch.head, watch.exit()));
-                }
-                if let Some(pidfd) = watch.pidfd.take() {
-                    let _ = self.poll.registry().deregister(&mut SourceFd(&pidfd.as_raw_fd()));
-                }
-                watch.is_dead = true;
-            }
-        }
-        dead
-    }
-
-    /// Watches one of what each adopted service has left behind, for we are not told
-    /// when others' children die; lets go of those of which nothing is left.
-    pub(super) fn watch_leftovers(&mut self) {
-        for index in (0..self.legacy.watches.len()).rev() {
-            let Some(watch) = self.legacy.watches.get(index) else { continue };
-            if !watch.is_dead {
-                continue;
-            }
-            let is_it = |slot: &Slot| {
-                let state = self.supervisor.get(*slot).map(|it| it.state);
-                matches!(state, Some(State::Clearing { group, .. }) if group == watch.head)
-            };
-            let slot = self.clearing.iter().copied().find(is_it);
-            let Some(service) = slot.and_then(|slot| self.supervisor.get(slot)) else {
-                self.legacy.watches.swap_remove(index);
-                continue;
-            };
-            let whom = service.definition.policy.kill;
-            let mark = self.legacy.mark_of(watch.head);
-            let head = Head { name: &service.name, pid: watch.head, whom, mark };
-            let is_main = |it| self.supervisor.find_pid(it).is_some();
-            // Gone since it was looked for: then the next turn must not wait.
-            let member = Census::take().member(&head, is_main).unwrap_or((watch.head, 0));
-            if let Some(watch) = self.legacy.watches.get_mut(index) {
-                (watch.process, watch.started) = member;
-                watch.is_dead = false;
-            }
-            self.open_watch(index);
         }
     }
 

@@ -72,7 +72,7 @@ impl Daemon {
         let text = &self.supervisor.get(slot).ok_or(failed)?.definition.text;
         let register = self.legacy.register(slot, &mut program, &spec, text);
         let child = child::spawn(&program, self.null.as_fd(), Some(&register))?;
-        self.keep_pipes(slot, run, &spec);
+        self.keep_pipes(slot, run, &spec, child.0);
         Ok(child)
     }
 

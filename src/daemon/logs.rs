@@ -19,7 +19,7 @@ use super::pipes::{Run, Unsent, Which, write_whole};
 use super::report::{Level, report};
 use crate::config::{Full, Spec, Stream, Timestamps};
 use crate::protocol::Message;
-use crate::supervise::{Slot, State};
+use crate::supervise::{Pid, Slot, State};
 
 /// Where going-log answers; clients and children have other numbers.
 pub(super) const LOGGER: usize = super::server::LISTENER - 1;
@@ -65,10 +65,19 @@ pub(super) struct Pipe {
 
 /// Something to be said to going-log.
 enum Word {
-    /// Here is this pipe.
-    Take(u32),
+    /// Here is this pipe; of a run that has just begun as this process, if any.
+    Take(u32, Option<Pid>),
     /// A finished message.
     Text(Box<[u8]>),
+}
+
+impl Word {
+    fn begun(&self) -> Option<(u32, Pid)> {
+        match self {
+            Word::Take(id, pid) => pid.map(|pid| (*id, pid)),
+            Word::Text(_) => None,
+        }
+    }
 }
 
 impl Logs {
@@ -90,9 +99,12 @@ impl Logs {
         let interest = Interest::READABLE.add(Interest::WRITABLE);
         registry.register(&mut SourceFd(&connection.as_raw_fd()), Token(LOGGER), interest)?;
         self.connection = Some(connection);
+        // Of some it has not heard at all, not even that they have begun.
+        let begun: Vec<_> = self.waiting.iter().filter_map(Word::begun).collect();
         self.waiting.retain(|word| matches!(word, Word::Text(_)));
         for pipe in self.pipes.iter().rev() {
-            self.waiting.push_front(Word::Take(pipe.id));
+            let pid = begun.iter().find(|(id, _)| *id == pipe.id).map(|(_, pid)| *pid);
+            self.waiting.push_front(Word::Take(pipe.id, pid));
         }
         Ok(())
     }
@@ -129,7 +141,7 @@ impl Logs {
         if slot.is_none() {
             self.gone.push((id, name.into()));
         }
-        self.waiting.push_back(Word::Take(id));
+        self.waiting.push_back(Word::Take(id, None));
         self.pipes.insert(0, Pipe { end, id, slot, which });
     }
 
@@ -171,17 +183,17 @@ impl Daemon {
     }
 
     /// Takes the pipes of a run that has begun.
-    pub(super) fn keep_pipes(&mut self, slot: Slot, run: Run, spec: &Spec) {
+    pub(super) fn keep_pipes(&mut self, slot: Slot, run: Run, spec: &Spec, pid: Pid) {
         if let (Some(logs), Some(service)) = (&mut self.logs, self.supervisor.get(slot)) {
             if spec.log.truncate {
                 logs.say(&clear(&service.name));
             }
         }
-        self.take_pipes(slot, run);
+        self.take_pipes(slot, run, Some(pid));
     }
 
     /// Takes pipes, and has going-log read those of output.
-    pub(super) fn take_pipes(&mut self, slot: Slot, run: Run) {
+    pub(super) fn take_pipes(&mut self, slot: Slot, run: Run, begun: Option<Pid>) {
         if let Some(input) = run.input {
             self.inputs.retain(|(it, _)| *it != slot);
             self.inputs.push((slot, input));
@@ -190,7 +202,7 @@ impl Daemon {
         for (end, which) in run.outputs {
             let id = fstat(&end).ok().and_then(|stat| u32::try_from(stat.st_ino).ok());
             let Some(id) = id else { continue };
-            logs.waiting.push_back(Word::Take(id));
+            logs.waiting.push_back(Word::Take(id, begun));
             if logs.pipes.len() == logs.pipes.capacity() {
                 logs.pipes.reserve_exact(PIPES_MORE);
             }
@@ -281,8 +293,11 @@ impl Daemon {
         while let Some(word) = self.logs.as_mut().and_then(|logs| logs.waiting.pop_front()) {
             let is_said = match &word {
                 Word::Text(bytes) => self.send(bytes, None),
-                Word::Take(id) => match self.describe_pipe(*id, "take") {
-                    Some(message) => {
+                Word::Take(id, pid) => match self.describe_pipe(*id, "take") {
+                    Some(mut message) => {
+                        if let Some(Pid(pid)) = pid {
+                            message.add("text", &format!("started (pid {pid})"));
+                        }
                         let mut bytes = Vec::new();
                         message.write(&mut bytes);
                         self.send(&bytes, Some(*id))
@@ -300,7 +315,7 @@ impl Daemon {
                 (true, Word::Text(bytes)) => {
                     logs.waiting_bytes = logs.waiting_bytes.saturating_sub(bytes.len());
                 }
-                (true, Word::Take(_)) => {}
+                (true, Word::Take(..)) => {}
             }
         }
         if let Some(logs) = &mut self.logs {

@@ -30,6 +30,7 @@ mod state;
 mod status;
 mod tell;
 mod upgrade;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -47,7 +48,7 @@ use events::Events;
 use logs::Logs;
 use report::Reporter;
 use server::Server;
-use upgrade::{Handover, Upgrade};
+use upgrade::Handover;
 
 pub use options::HELP;
 pub use start::main;
@@ -89,7 +90,6 @@ struct Daemon {
     inputs: Vec<(Slot, OwnedFd)>,
     /// What outlives one going.
     legacy: Legacy,
-    upgrade: Option<Upgrade>,
     /// Services are to go on without us.
     is_leaving: bool,
     /// No run directory, no clients.
@@ -133,9 +133,7 @@ impl Daemon {
         let server_at = self.server.as_ref().and_then(|server| server.wake_at(self.now));
         let turn_at = self.supervisor.has_turns().then_some(self.now);
         let look_at = self.legacy.wake_at(self.now);
-        let check_at = self.upgrade.as_ref().map(|it| it.until);
-        let wake_at =
-            [self.supervisor.deadline(), reread_at, server_at, turn_at, look_at, check_at];
+        let wake_at = [self.supervisor.deadline(), reread_at, server_at, turn_at, look_at];
         let timeout = wake_at.into_iter().flatten().min().map(|wake_at| wake_at.since(self.now));
         match self.poll.poll(&mut self.polled, timeout) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),

@@ -29,7 +29,7 @@ impl Daemon {
                 run.outputs.extend(find_pipe(pid, id, false).map(|end| (end, which)));
             }
         }
-        self.take_pipes(slot, run);
+        self.take_pipes(slot, run, None);
     }
 
     /// The pipes that going-log has not read to their ends, for a going that takes our

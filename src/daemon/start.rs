@@ -228,7 +228,6 @@ impl Daemon {
             logs,
             inputs: Vec::new(),
             legacy,
-            upgrade: None,
             is_leaving: false,
             server,
             events_ring: Events::default(),

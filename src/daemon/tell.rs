@@ -57,23 +57,15 @@ impl Daemon {
 }
 
 impl Daemon {
-    /// Says in the service's log when a run begins and how it ended.
+    /// Says in the service's log how a run ended.
     pub(super) fn mark_change(&mut self, outcome: &Outcome) {
         let Some(service) = self.supervisor.get(outcome.slot) else { return };
-        let text = match (outcome.before.pid(), outcome.after.pid()) {
-            (None, Some(pid)) => format!("started (pid {})", pid.0),
-            (Some(_), None) => {
-                let Some(death) = service.last() else { return };
-                let how = how(Some(death));
-                format!("{how} after {}", show_duration(round(death.ran)))
-            }
-            (Some(_), Some(_)) | (None, None) => return,
-        };
+        let has_ended = outcome.before.pid().is_some() && outcome.after.pid().is_none();
+        let Some(death) = service.last().filter(|_| has_ended) else { return };
+        let text = format!("{} after {}", how(Some(death)), show_duration(round(death.ran)));
         self.mark(outcome.slot, &text);
     }
-}
 
-impl Daemon {
     /// A service runs without something that it was to have if possible.
     pub(super) fn tell_lack(&mut self, pid: Pid, fault: Fault) {
         let Some(slot) = self.supervisor.find_pid(pid) else { return };

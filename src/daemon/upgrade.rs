@@ -59,6 +59,7 @@ pub(super) struct Upgrade {
     /// After that it has failed.
     pub(super) until: Moment,
     outcome: Option<Result<(), String>>,
+    /// It failed, and that has been reported.
     is_told: bool,
 }
 
@@ -130,7 +131,7 @@ pub(super) fn check(options: Options) -> Ending {
 impl Daemon {
     /// Has the new program try whether it understands the state.
     pub(super) fn answer_upgrade(&mut self, client: &mut Client) {
-        let done = if self.upgrade.is_some() {
+        let done = if self.legacy.upgrade.as_ref().is_some_and(|it| !it.is_told) {
             Err("an upgrade is under way".to_owned())
         } else if self.supervisor.is_closing() {
             Err("going is shutting down".to_owned())
@@ -141,7 +142,7 @@ impl Daemon {
         };
         match done {
             Ok(upgrade) => {
-                self.upgrade = Some(upgrade);
+                self.legacy.upgrade = Some(upgrade);
                 client.work = Work::Upgrade;
             }
             Err(why) => self.refuse_request(client, Code::Failed, &why),
@@ -165,7 +166,9 @@ impl Daemon {
 
     /// A child died that is no service: the one that tried, perhaps.
     pub(super) fn hear_check(&mut self, pid: Pid, exit: Exit) {
-        let Some(upgrade) = self.upgrade.as_mut().filter(|it| it.check == pid) else { return };
+        let Some(upgrade) = self.legacy.upgrade.as_mut().filter(|it| it.check == pid) else {
+            return;
+        };
         let Ok(voice) = upgrade.voice.try_clone() else { return };
         let mut said = Vec::new();
         // It ends with an error where there is nothing more to read at once.
@@ -188,12 +191,12 @@ impl Daemon {
     /// Goes on with an upgrade under way as far as that is possible now. Called in
     /// each turn.
     pub(super) fn go_on_upgrading(&mut self) {
-        let Some(upgrade) = &mut self.upgrade else { return };
+        let Some(upgrade) = &mut self.legacy.upgrade else { return };
         let is_late = upgrade.until <= self.now;
         let why = match &upgrade.outcome {
             // Whoever asked has been told, or is gone.
             Some(Err(_)) if upgrade.is_told => {
-                self.upgrade = None;
+                self.legacy.upgrade = None;
                 return;
             }
             Some(Err(why)) => why.clone(),
@@ -214,7 +217,7 @@ impl Daemon {
         };
         report!(self.reporter, Level::Error, "Upgrade failed, going on as before: {why}");
         self.reporter.flush();
-        if let Some(upgrade) = &mut self.upgrade {
+        if let Some(upgrade) = &mut self.legacy.upgrade {
             upgrade.outcome = Some(Err(why));
             upgrade.is_told = true;
         }
@@ -222,7 +225,7 @@ impl Daemon {
 
     /// Tells who asked for the upgrade that it failed, if it did.
     pub(super) fn work_on_upgrade(&mut self, client: &mut Client) -> bool {
-        let outcome = self.upgrade.as_ref().map(|it| &it.outcome);
+        let outcome = self.legacy.upgrade.as_ref().map(|it| &it.outcome);
         let why = match outcome {
             Some(Some(Err(why))) => why.clone(),
             Some(_) => {
@@ -237,7 +240,7 @@ impl Daemon {
 
     /// Becomes the new program. Comes back only if that fails.
     fn replace(&mut self) -> Result<std::convert::Infallible, String> {
-        let Some(upgrade) = &self.upgrade else { return Err(String::new()) };
+        let Some(upgrade) = &self.legacy.upgrade else { return Err(String::new()) };
         let path = upgrade.program.clone();
         let shown = path.display();
         report!(self.reporter, Level::Info, "upgrade: becoming {shown}");

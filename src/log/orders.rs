@@ -84,17 +84,23 @@ impl Logger {
             Some(free) => *free = stream,
             None => self.streams.push(stream),
         }
-        Ok(())
+        // What is said of its beginning comes before all that is in it.
+        if message.get("text").is_some() { self.note(id, message) } else { Ok(()) }
     }
 
     /// A line of our own, after all that is in the pipe.
     fn mark(&mut self, message: &Message) -> Result<(), String> {
         let id = message.number("id").ok_or("no number in id=")?;
-        let text: String = message.get("text").ok_or("no text=")?.chars().take(TEXT_MAX).collect();
-        let text = text.replace(char::is_control, "?");
         if let Some(place) = self.find(id) {
             self.drain(place);
         }
+        self.note(id, message)
+    }
+
+    /// A line of our own, now.
+    fn note(&mut self, id: u64, message: &Message) -> Result<(), String> {
+        let text: String = message.get("text").ok_or("no text=")?.chars().take(TEXT_MAX).collect();
+        let text = text.replace(char::is_control, "?");
         let place = self.find(id);
         let stream = place.and_then(|place| self.streams.get_mut(place)?.as_mut());
         let settings = match &stream {
@@ -106,6 +112,14 @@ impl Logger {
             }
         };
         match (settings.target, stream) {
+            // In the middle of a line that somebody still writes: it comes when that
+            // line has ended.
+            (Target::File, Some(stream)) if self.writer.is_in_line(stream.id) => {
+                stream.notes.push_back(text);
+                if stream.notes.len() > 8 {
+                    stream.notes.pop_front();
+                }
+            }
             (Target::File, stream) => {
                 let (is_open, length) = (stream.is_some(), text.len());
                 let (now, millis) = (self.now, clock::now());

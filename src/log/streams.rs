@@ -122,6 +122,7 @@ impl Logger {
         if available == 0 {
             stream.is_ready = false;
             if stream.is_closed {
+                self.say_notes(stream);
                 let _ = self.writer.say(&stream.head(Kind::End, 0, now), "");
                 return false;
             }
@@ -149,8 +150,19 @@ impl Logger {
             stream.is_waiting = true;
             return true;
         }
+        if !self.writer.is_in_line(stream.id) {
+            self.say_notes(stream);
+        }
         self.plan(stream);
         true
+    }
+
+    /// Says in the log what had to wait for the end of a line.
+    fn say_notes(&mut self, stream: &mut Stream) {
+        while let Some(note) = stream.notes.pop_front() {
+            let head = stream.head(Kind::Note, note.len(), self.now);
+            let _ = self.writer.say(&head, &note);
+        }
     }
 
     /// Comes back in time to tell what was left out.

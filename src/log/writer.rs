@@ -47,6 +47,11 @@ pub enum Room {
 }
 
 impl Writer {
+    /// Whether a stream has written a part of a line so far.
+    pub fn is_in_line(&self, id: u64) -> bool {
+        self.journal.records.all().any(|(_, record)| record.id == id && record.flow.column > 0)
+    }
+
     /// Opens all logs again, by their names and at once, for whoever moved them
     /// away looks for the new ones.
     pub fn reopen(&mut self, now: u64) {

@@ -10,7 +10,7 @@ pub fn digest(bytes: &[u8]) -> u64 {
     })
 }
 
-fn checksum(bytes: &[u8]) -> [u8; 4] {
+pub(super) fn checksum(bytes: &[u8]) -> [u8; 4] {
     let [a, b, c, d, e, f, g, h] = digest(bytes).to_le_bytes();
     [a ^ e, b ^ f, c ^ g, d ^ h]
 }

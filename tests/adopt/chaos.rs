@@ -50,12 +50,8 @@ fn assert_no_doubles(place: &Place, seed: u32) {
     }
 }
 
-#[test]
-fn killed_at_any_moment_it_loses_doubles_and_forgets_nothing() {
-    let deaths = env::var("GOING_DEATHS").ok().and_then(|it| it.parse().ok()).unwrap_or(DEATHS);
-    let seed = std::process::id() | 1;
-    let mut dice = Dice(seed);
-    let place = Place::new();
+/// Some that stay, some that die all the time, one that is held, one to be put down.
+fn write_services(place: &Place) {
     for number in 0..STEADY {
         place.service(&format!("steady-{number}"), "cmd=sleep 1000\n");
     }
@@ -66,6 +62,15 @@ fn killed_at_any_moment_it_loses_doubles_and_forgets_nothing() {
     }
     place.service("held", "cmd=false\nbackoff=1h\nbackoff-max=1h\njitter=0\n");
     place.service("down", "cmd=sleep 1000\n");
+}
+
+#[test]
+fn killed_at_any_moment_it_loses_doubles_and_forgets_nothing() {
+    let deaths = env::var("GOING_DEATHS").ok().and_then(|it| it.parse().ok()).unwrap_or(DEATHS);
+    let seed = std::process::id() | 1;
+    let mut dice = Dice(seed);
+    let place = Place::new();
+    write_services(&place);
     let mut all = vec![place.start(&["-q"])];
     let mut client = Client::connect(&place);
     client.order(&["command=stop", "name=down"]);

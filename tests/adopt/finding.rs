@@ -17,9 +17,8 @@ fn state(client: &mut Client, name: &str) -> (String, String) {
     (get("want"), get("state"))
 }
 
-#[test]
-fn every_state_is_found_again() {
-    let place = Place::new();
+/// One for each state that lasts.
+fn write_services(place: &Place) {
     let held = "backoff=1h\nbackoff-max=1h\njitter=0\n";
     place.service("up", "cmd=sleep 1000\n");
     place.service("put-down", "cmd=sleep 1000\n");
@@ -31,6 +30,12 @@ fn every_state_is_found_again() {
         "stopping",
         &format!("{}stop=TERM 1h KILL\ncwd={}\n", place.logged("deaf", deaf), place.dir.display()),
     );
+}
+
+#[test]
+fn every_state_is_found_again() {
+    let place = Place::new();
+    write_services(&place);
     let mut going = place.start(&[]);
     let mut client = Client::connect(&place);
     for (name, word) in
@@ -216,6 +221,7 @@ fn a_shutdown_that_was_cut_short_is_over() {
     let mut going = place.start(&[]);
     going.wait_for("took up 1 services, 0 died meanwhile");
     going.wait_all_started(["quick", "slow"]);
+    place.wait_starts("slow", 2);
     assert_eq!(place.starts("slow").len(), 2);
     going.stop();
 }

@@ -19,7 +19,7 @@ fn parent(place: &Place, name: &str, how: &str) -> String {
 
 /// Its main process.
 fn main_of(place: &Place, name: &str) -> i32 {
-    *place.starts(name).last().unwrap()
+    place.wait_starts(name, 1)
 }
 
 fn other(place: &Place, name: &str) -> i32 {
@@ -109,7 +109,9 @@ fn another_goings_leftovers_are_not_ours() {
         it.service("web", &(parent(it, "web", "setsid") + "kill=all\n"));
     }
     let mut both = [place.start(&[]), neighbor.start(&[])];
-    both.iter_mut().for_each(|it| drop(it.wait_started("web")));
+    for going in &mut both {
+        going.wait_started("web");
+    }
     let theirs = (main_of(&neighbor, "web"), other(&neighbor, "web"));
     let ours = (main_of(&place, "web"), other(&place, "web"));
     let [mut going, mut other_going] = both;

@@ -1,10 +1,10 @@
 //! Going killed at each system call on the way from a decision to a running program,
 //! its child held there, too: whatever is there then, one process runs in the end.
 
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use crate::common::{
-    Going, Place, Signal, children, has, is_alive, program, send, stat, wait_until,
+    Going, Place, Signal, children, has, is_alive, program, send, status, wait_until,
 };
 use crate::{exists, is_answered, mains};
 
@@ -65,9 +65,9 @@ fn killed_at_each_system_call_it_is_followed_by_one_that_runs_everything_once() 
         let mut going = start_to_die(&place, &name, when);
         // It dies there, or it does not come to so many of these calls.
         wait_until("its death or its work", || {
-            let is_up = mains(&place).get("web").is_some_and(|it| {
-                it.iter().any(|it| crate::common::status(it.0, "Name") == "sleep")
-            });
+            let is_up = mains(&place)
+                .get("web")
+                .is_some_and(|it| it.iter().any(|it| status(it.0, "Name") == "sleep"));
             !is_alive(going.pid) || (is_up && going.count("web: started*") > 0)
         });
         for pid in children(going.pid) {
@@ -85,6 +85,16 @@ fn killed_at_each_system_call_it_is_followed_by_one_that_runs_everything_once() 
         next.stop();
         assert!(!exists(&place, "run/state") && mains(&place).is_empty(), "{name} {when}");
     }
+}
+
+/// Has strace delay system calls of a process, and of all that it forks.
+fn trace(pid: i32, inject: &str) -> Child {
+    Command::new("strace")
+        .args(["-f", "-o", "/dev/null", "-e", "trace=all", "-e", inject])
+        .args(["-p", &pid.to_string()])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
 }
 
 /// The child is held by its tracer before each of its own system calls, going is
@@ -113,24 +123,8 @@ fn a_child_that_was_held_anywhere_on_its_way_is_not_one_too_many() {
             let (first, _) = crate::main_of(&place, "web");
             // The next child, not this one, is traced from its birth on.
             let inject = format!("inject={name}:{edge}=1000000");
-            let mut tracer = Command::new("strace")
-                .args([
-                    "-f",
-                    "-o",
-                    "/dev/null",
-                    "-e",
-                    "trace=all",
-                    "-e",
-                    &inject,
-                    "-p",
-                    &going.pid.to_string(),
-                ])
-                .stderr(Stdio::null())
-                .spawn()
-                .unwrap();
-            wait_until("strace to hold it", || {
-                crate::common::status(going.pid, "TracerPid") != "0"
-            });
+            let mut tracer = trace(going.pid, &inject);
+            wait_until("strace to hold it", || status(going.pid, "TracerPid") != "0");
             send(first, Signal::SIGKILL);
             let is_child = |pid: &i32| *pid != first && is_alive(*pid);
             wait_until("the next child", || {
@@ -145,14 +139,16 @@ fn a_child_that_was_held_anywhere_on_its_way_is_not_one_too_many() {
             // The tracer lets go of the child, if that is still there.
             tracer.kill().unwrap();
             tracer.wait().unwrap();
+            // One that was written down, and held after that, is one from its exec on.
             wait_until("all children to be programs", || {
-                mains(&place).values().flatten().all(|it| {
-                    stat(it.0).is_none() || crate::common::status(it.0, "Name") == "sleep"
-                })
+                let pids = children(going.pid).into_iter().chain(children(next.pid));
+                let mut all = mains(&place).into_values().flatten().map(|it| it.0).chain(pids);
+                let is_one = |pid: i32| !is_alive(pid) || status(pid, "Name") == "sleep";
+                mains(&place).contains_key("web") && all.all(is_one)
             });
             let main = crate::main_of(&place, "web");
-            let status = client.wait_state("web", "up");
-            assert_eq!(status.number("pid"), u64::try_from(main.0).ok(), "{name} {edge}");
+            let told = client.wait_state("web", "up");
+            assert_eq!(told.number("pid"), u64::try_from(main.0).ok(), "{name} {edge}");
             next.stop();
         }
     }

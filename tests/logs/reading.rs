@@ -87,26 +87,30 @@ pub fn bytes(place: &Place, name: &str) -> u64 {
     files(place, name).iter().map(|it| fs::metadata(it).map_or(0, |it| it.len())).sum()
 }
 
-/// Whether the last line of a log is what going says of an end.
-pub fn marks_end(place: &Place, name: &str) -> bool {
+/// The last line of a log, without its time.
+pub fn last_line(place: &Place, name: &str) -> Option<String> {
     // The current file is empty when that line was the one that filled it.
-    let is_whole = |it: &&PathBuf| fs::metadata(it).is_ok_and(|it| it.len() > 0);
-    let Some(newest) = files(place, name).into_iter().rev().find(|it| is_whole(&it)) else {
-        return false;
-    };
-    let Ok(mut file) = fs::File::open(newest) else { return false };
+    let is_whole = |it: &PathBuf| fs::metadata(it).is_ok_and(|it| it.len() > 0);
+    let newest = files(place, name).into_iter().rev().find(is_whole)?;
+    let mut file = fs::File::open(newest).ok()?;
     let end = file.seek(SeekFrom::End(0)).unwrap();
     file.seek(SeekFrom::Start(end.saturating_sub(200))).unwrap();
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes).unwrap();
     let text = String::from_utf8_lossy(&bytes).into_owned();
-    text.lines().last().is_some_and(|it| bare(it).starts_with("--- exit status"))
+    text.strip_suffix('\n')?.lines().last().map(bare)
+}
+
+/// Whether the last line of a log is what going says of an end.
+pub fn marks_end(place: &Place, name: &str) -> bool {
+    last_line(place, name).is_some_and(|it| it.starts_with("--- exit status"))
 }
 
 /// The pid of the going-log that runs, if one does.
 pub fn logger(going: &Going) -> Option<i32> {
     let is_it = |it: &i32| strings(*it, "environ").contains(&"GOING_SERVICE=going-log".to_owned());
-    let is_program = |it: &i32| strings(*it, "cmdline").first().is_some_and(|it| it.ends_with("log"));
+    let is_program =
+        |it: &i32| strings(*it, "cmdline").first().is_some_and(|it| it.ends_with("log"));
     children(going.pid).into_iter().find(|it| is_it(it) && is_program(it))
 }
 
