@@ -2,9 +2,7 @@
 //! there, once, whole and in order, whoever dies meanwhile.
 
 #![expect(
-    clippy::disallowed_methods,
     clippy::indexing_slicing,
-    clippy::panic,
     clippy::unwrap_used,
     clippy::expect_used,
     reason = "a test that cannot go on panics; it may start programs"
@@ -45,6 +43,37 @@ fn output_and_errors_are_logged_with_their_time_and_what_became_of_the_service()
     let text = text(&place, "a");
     let time = text.lines().next().unwrap().split(' ').next().unwrap();
     assert!(like("20??-??-??T??:??:??.???Z".replace('?', "*").as_str(), time), "{time}");
+    going.stop();
+}
+
+#[test]
+fn the_end_is_marked_of_a_service_that_closed_its_output_before() {
+    let place = Place::new();
+    let script = "echo out; exec >&- 2>&-; exit 5";
+    place.service("a", &format!("cmd=sh -c '{script}'\nbackoff=10ms\nbackoff-max=10ms\n"));
+    let mut going = place.start(LOGGING);
+    going.wait_for("a terminated*");
+    going.wait_for("a terminated*");
+    let is_end = |it: &&String| it.starts_with("--- exit status 5");
+    wait_until("two ends", || marks(&place, "a").iter().filter(is_end).count() >= 2);
+    going.stop();
+    // Every run has its start before its output, and its end behind it.
+    let text = text(&place, "a");
+    let kinds: Vec<_> = text.lines().map(|it| it.split(' ').nth(2).unwrap_or("out")).collect();
+    for run in kinds.chunks_exact(3) {
+        assert_eq!(run, ["started", "out", "exit"], "{text}");
+    }
+}
+
+#[test]
+fn prefixes_need_no_directory() {
+    let place = Place::new();
+    place.service("a", "cmd=sh -c 'echo hello; exec sleep 1000'\nlog-prefix=yes\n");
+    let (program, dir) = (program(), place.path("going.d"));
+    let mut going =
+        place.start_words(&[&program, "-d", &dir, "--report", "stderr", "-l", "/dev/null/x"]);
+    going.wait_for("No logs, stdout=inherit is the default: /dev/null/x: *");
+    wait_until("the line", || place.read("stdout").contains("a: hello\n"));
     going.stop();
 }
 

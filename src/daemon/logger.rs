@@ -24,6 +24,9 @@ pub(super) const NAME: &str = "going-log";
 /// Whom going-log runs as, the first that exists, when going is root.
 const USERS: [&str; 2] = [NAME, "nobody"];
 
+/// No directory, and none can ever be made there.
+const NOWHERE: &str = "/dev/null/log";
+
 /// All that is needed to run going-log.
 pub(super) struct Place {
     /// Its program.
@@ -39,23 +42,30 @@ impl Place {
     /// Finds the program, and whether logs can be written.
     ///
     /// # Errors
-    /// What is missing, for people.
+    /// What is missing, for people; without a directory it is a place all the
+    /// same, and what is missing comes with it.
     pub(super) fn find(
         directory: Option<&Path>,
         run_directory: Option<&Path>,
-    ) -> Result<Place, String> {
-        let run_directory = run_directory.ok_or("there is no run directory")?;
-        let directory = directory.ok_or("no directory for logs; give one with -l")?;
+    ) -> Result<(Place, Option<String>), String> {
+        let run_directory = run_directory.ok_or("there is no run directory")?.to_owned();
         let program = find_program().ok_or("no going-log beside going")?;
         let user = is_root().then(find_user).flatten();
-        let failed = |error| format!("{}: {}", directory.display(), crate::sys::explain(&error));
-        let user = writer(directory, user).map_err(failed)?;
-        Ok(Place {
+        let place = |directory: &Path, user| Place {
             program,
             directory: directory.to_owned(),
-            run_directory: run_directory.to_owned(),
+            run_directory,
             user,
-        })
+        };
+        let why = match directory {
+            None => "no directory for logs; give one with -l".to_owned(),
+            Some(directory) => match writer(directory, user.clone()) {
+                Ok(user) => return Ok((place(directory, user), None)),
+                Err(error) => format!("{}: {}", directory.display(), crate::sys::explain(&error)),
+            },
+        };
+        // Prefixes and syslog need no directory, and so it may be one that is none.
+        Ok((place(Path::new(NOWHERE), user), Some(why)))
     }
 
     /// Whether it runs as going's own root, for want of somebody with fewer rights.
@@ -85,7 +95,8 @@ impl Place {
     /// # Errors
     /// What bind(2), connect(2) and open(2) say.
     pub(super) fn open(&self) -> io::Result<([OwnedFd; 2], OwnedFd)> {
-        make(&self.directory, self.user.as_ref())?;
+        // going-log says what it cannot write, and goes on.
+        let _ = make(&self.directory, self.user.as_ref());
         let path = self.run_directory.join("log");
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

@@ -15,7 +15,7 @@ use nix::sys::stat::fstat;
 
 use super::Daemon;
 use super::logger::{self, Place};
-use super::pipes::{Run, Unsent, Which, write_whole};
+use super::pipes::{Run, Unsent, Which, needs_pipe, write_whole};
 use super::report::{Level, report};
 use crate::config::{Full, Spec, Stream, Timestamps};
 use crate::protocol::Message;
@@ -25,8 +25,9 @@ use crate::supervise::{Pid, Slot, State};
 pub(super) const LOGGER: usize = super::server::LISTENER - 1;
 
 /// What waits for going-log while it is away or slow, in bytes. Beyond it marks
-/// are left out; the pipes themselves are never.
-const WAITING_MAX: usize = 64 * 1024;
+/// are left out; the pipes themselves are never. Enough for the ends of a thousand
+/// services at once.
+const WAITING_MAX: usize = 512 * 1024;
 
 /// A datagram from going-log is no longer than this; the rest of a longer report
 /// is cut.
@@ -210,17 +211,36 @@ impl Daemon {
         }
     }
 
-    /// Says in a service's log what became of it.
+    /// Says in a service's log what became of it. Its pipe may have been read to
+    /// the end by now, and then going-log is told once more what log that was.
     pub(super) fn mark(&mut self, slot: Slot, text: &str) {
-        let Some(logs) = &mut self.logs else { return };
         for which in [Which::Stdout, Which::Stderr] {
-            let Some(id) = logs.latest_id(slot, which) else { continue };
-            let mut message = Message::new();
-            message.add("do", "mark");
-            message.add("id", &id.to_string());
-            message.add("text", text);
-            logs.say(&message);
+            let id = self.logs.as_ref().and_then(|logs| logs.latest_id(slot, which));
+            let message = match id {
+                Some(id) => {
+                    let mut message = Message::new();
+                    message.add("do", "mark");
+                    message.add("id", &id.to_string());
+                    Some(message)
+                }
+                None => self.describe_ended(slot, which),
+            };
+            if let (Some(mut message), Some(logs)) = (message, &mut self.logs) {
+                message.add("text", text);
+                logs.say(&message);
+            }
         }
+    }
+
+    /// A mark for the log of a stream whose pipe is gone, if it has a log.
+    fn describe_ended(&self, slot: Slot, which: Which) -> Option<Message> {
+        let (service, spec) = (self.supervisor.get(slot)?, self.spec(slot)?);
+        let stream = match which {
+            Which::Stdout => &spec.stdout,
+            Which::Stderr => &spec.stderr,
+        };
+        let is_logged = needs_pipe(stream, &spec.log);
+        is_logged.then(|| describe("mark", 0, &service.name, which, &spec))
     }
 
     /// Has going-log keep the logs of a service as its new file says.

@@ -115,8 +115,10 @@ fn find_logs(
 ) -> Option<Logs> {
     let directory = options.log_directory.as_deref();
     match Place::find(directory, run.map(|run| run.path.as_path())) {
-        Ok(place) => {
-            if place.is_root() {
+        Ok((place, lack)) => {
+            if let Some(why) = lack {
+                do_without_logs(options, reporter, &why);
+            } else if place.is_root() {
                 let shown = place.directory.display();
                 let why = format!("user going-log or nobody must be able to write to {shown}");
                 report!(reporter, Level::Warning, "going-log will run as root: {why}");
@@ -124,12 +126,16 @@ fn find_logs(
             Some(Logs::new(place))
         }
         Err(why) => {
-            if options.defaults.stdout == Stream::Log {
-                options.defaults.stdout = Stream::Inherit;
-                report!(reporter, Level::Warning, "No logs, stdout=inherit is the default: {why}");
-            }
+            do_without_logs(options, reporter, &why);
             None
         }
+    }
+}
+
+fn do_without_logs(options: &mut Options, reporter: &mut Reporter, why: &str) {
+    if options.defaults.stdout == Stream::Log {
+        options.defaults.stdout = Stream::Inherit;
+        report!(reporter, Level::Warning, "No logs, stdout=inherit is the default: {why}");
     }
 }
 
@@ -192,6 +198,7 @@ impl Daemon {
         legacy: Legacy,
         listener: Option<OwnedFd>,
     ) -> io::Result<Daemon> {
+        sys::fds::raise_limit();
         sys::fds::keep_from_children();
         // Before the first fork, or the first SIGCHLD would be lost.
         let signals = sys::signals::take_over()?;

@@ -252,7 +252,9 @@ impl Daemon {
         let numbers: Vec<_> = inherited.iter().map(|(fd, text)| format!("{fd}:{text}")).collect();
         let image_of_us = image(&path, Some(&numbers.join(" ")));
         inherited.iter().for_each(|(fd, _)| fds::set_inherited(*fd, true));
+        fds::lower_limit();
         let errno = sys::image::replace(&image_of_us);
+        fds::raise_limit();
         inherited.iter().for_each(|(fd, _)| fds::set_inherited(*fd, false));
         Err(format!("can't execute {shown}: {}", sys::describe(errno)))
     }

@@ -105,12 +105,14 @@ impl Logger {
         let stream = place.and_then(|place| self.streams.get_mut(place)?.as_mut());
         let settings = match &stream {
             Some(stream) => stream.settings.clone(),
-            // It was read to its end before.
-            None => {
-                let ended = self.ended.iter().find(|(ended, _)| *ended == id);
-                ended.map(|(_, settings)| settings.clone()).ok_or("no stream has this id")?
-            }
+            // It was read to its end before, and going may know that, too.
+            None => match self.ended.iter().find(|(ended, _)| *ended == id) {
+                Some((_, settings)) => settings.clone(),
+                None => Settings::read(message)?,
+            },
         };
+        // No pipe has this number, and no record may be without one.
+        let id = if id == 0 { u64::MAX } else { id };
         match (settings.target, stream) {
             // In the middle of a line that somebody still writes: it comes when that
             // line has ended.

@@ -5,10 +5,11 @@ use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
+use std::sync::OnceLock;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{SFlag, fstat};
 use nix::unistd::{self, Gid, Uid};
 
@@ -54,6 +55,31 @@ pub fn inode(fd: RawFd) -> Option<u64> {
     fstat(unsafe { BorrowedFd::borrow_raw(fd) }).ok().map(|stat| stat.st_ino)
 }
 
+/// The limit of descriptors that we were given, and services get from us.
+static GIVEN: OnceLock<(u64, u64)> = OnceLock::new();
+
+/// Allows ourselves as many descriptors as the hard limit does: a thousand
+/// services have a pipe each.
+pub fn raise_limit() {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
+    if soft < hard && setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok() {
+        // The first time counts.
+        let _ = GIVEN.set((soft, hard));
+    }
+}
+
+/// Back to what we were given, for whoever we become next.
+pub fn lower_limit() {
+    if let Some((soft, hard)) = given_limit() {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, soft, hard);
+    }
+}
+
+/// The limit that was raised for us, soft and hard.
+pub fn given_limit() -> Option<(u64, u64)> {
+    GIVEN.get().copied()
+}
+
 /// How many descriptors we may have (getrlimit(2)).
 pub fn limit() -> Option<usize> {
     let (soft, _) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
@@ -91,11 +117,13 @@ pub fn reopen_nonblocking(fd: BorrowedFd) -> io::Result<OwnedFd> {
 /// is to be able to open it, too, as /dev/stdout.
 ///
 /// # Errors
-/// What fchown(2) and open(2) say. Without /proc it is the given end, which
+/// What open(2) says. Without /proc it is the given end, which
 /// waits, as services expect.
 pub fn reopen_pipe(end: OwnedFd, owner: Option<(u32, u32)>) -> io::Result<OwnedFd> {
     if let Some((uid, gid)) = owner {
-        unistd::fchown(&end, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
+        // Without the right to do so we cannot change to that user either, which
+        // is told then.
+        let _ = unistd::fchown(&end, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
     }
     let path = format!("/proc/self/fd/{}", end.as_raw_fd());
     match OpenOptions::new().read(true).write(true).open(path) {

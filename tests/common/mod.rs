@@ -151,7 +151,9 @@ impl Place {
         let (run, log) = (self.path("run"), self.path("log"));
         // Our directory is root's: another user's going does without one.
         let is_other = words.contains(&"setpriv") || words.contains(&"script");
-        let own = if is_other { vec![] } else { vec!["-r", run.as_str(), "-l", log.as_str()] };
+        let own = if is_other { vec![] } else { vec!["-r", run.as_str()] };
+        let has_log = is_other || words.contains(&"-l");
+        let own = if has_log { own } else { [own, vec!["-l", log.as_str()]].concat() };
         let words = [words, &own].concat();
         let (first, rest) = words.split_first().unwrap();
         let mut child = Command::new(first)

@@ -155,6 +155,13 @@ impl Part {
     pub fn open(path: &Path, is_packed: bool) -> io::Result<Part> {
         // A pipe would make us wait for whoever writes it.
         let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+        let link = fs::symlink_metadata(path)?;
+        let is_ours = link.uid() == 0 || link.uid() == Uid::effective().as_raw();
+        if link.is_symlink() && !is_ours {
+            return Err(io::Error::other("it is a link that somebody else made"));
+        }
+        // What is no link now must be none when it is opened.
+        let flags = if link.is_symlink() { flags } else { flags | libc::O_NOFOLLOW };
         let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
         let stat = file.metadata()?;
         if !stat.is_file() {
@@ -230,6 +237,8 @@ pub fn explain(path: &Path, error: &io::Error) -> String {
     let mode = stat.mode() & 0o7777;
     let help = match mode & 0o040 {
         0 => "ask as root".to_owned(),
+        // Whoever is in the group of nobody, is so by accident.
+        _ if group == "nogroup" || group == "nobody" => "ask as root".to_owned(),
         _ => format!("ask as root, or as a member of the group {group}"),
     };
     format!("{text}\n{what} belongs to {user}:{group}, mode {mode:04o}; {help}")

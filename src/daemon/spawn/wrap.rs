@@ -11,6 +11,7 @@ use crate::config::child::PRIVATES;
 use crate::config::limits::{Ionice, Sched};
 use crate::supervise::Step;
 use crate::sys::capabilities::{self, Capabilities};
+use crate::sys::fds;
 use crate::sys::limits::Limits;
 use crate::sys::sandbox::{Need, Sandbox, Tree, Wrapping};
 
@@ -35,15 +36,25 @@ pub fn wrapping(spec: &Spec) -> Wrapping {
     }
 }
 
+/// The place of descriptors in `config::limits::RESOURCES`.
+const NOFILE: u8 = 9;
+
 /// How much it may take.
 fn limits(spec: &Spec) -> Limits {
     let wanted = &spec.limits;
     let resources = wanted.resources.iter().zip(0_u8..);
     let resources =
         resources.filter_map(|(limit, which)| limit.map(|it| (which, it.soft, it.hard)));
+    let mut resources: Vec<_> = resources.collect();
+    // What we took for ourselves is not theirs.
+    if let Some((soft, hard)) = fds::given_limit() {
+        if resources.iter().all(|it| it.0 != NOFILE) {
+            resources.push((NOFILE, soft, hard));
+        }
+    }
     let score = wanted.oom_score_adj.and_then(|score| CString::new(score.to_string()).ok());
     Limits {
-        resources: resources.collect(),
+        resources,
         nice: wanted.nice,
         oom_score_adj: score,
         affinity: wanted.cpu_affinity.clone(),
