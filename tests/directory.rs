@@ -95,7 +95,8 @@ fn a_directory_that_is_removed_and_made_again_is_found() {
     place.write("x/y/d/b", "cmd=sleep 1000\n");
     let program = common::program();
     let confdir = place.path("x/y/d");
-    let mut going = place.start_words(&[&program, "-d", &confdir, "--report", "stderr"]);
+    let words = [&program, "-d", &confdir, "--report", "stderr", "-o", "stdout=inherit"];
+    let mut going = place.start_words(&words);
     wait_running(&going, &["a", "b"]);
     let before = children(going.pid);
     let line = format!("Can't open {confdir}: No such file or directory");

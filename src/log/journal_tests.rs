@@ -40,10 +40,10 @@ pub fn die_after(steps: u32, what: impl FnOnce()) -> bool {
 }
 
 /// A directory that is removed at the end.
-pub struct Folder(pub PathBuf);
+pub(in crate::log) struct Folder(pub(in crate::log) PathBuf);
 
 impl Folder {
-    pub fn new() -> Folder {
+    pub(in crate::log) fn new() -> Folder {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         // In memory, if there is such a place, for there are thousands of deaths.
@@ -55,7 +55,7 @@ impl Folder {
         Folder(path)
     }
 
-    pub fn file(&self) -> File {
+    pub(in crate::log) fn file(&self) -> File {
         let mut options = File::options();
         let path = self.0.join("journal");
         options.read(true).write(true).create(true).truncate(false).open(path).unwrap()
@@ -68,7 +68,7 @@ impl Drop for Folder {
     }
 }
 
-pub fn open(file: File) -> (Journal, bool) {
+pub(in crate::log) fn open(file: File) -> (Journal, bool) {
     Journal::open(Some(file), 7, 1).unwrap_or_else(|_| panic!("the journal opens"))
 }
 

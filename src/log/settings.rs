@@ -175,11 +175,11 @@ fn read_rate(text: &str) -> Option<Option<Rate>> {
 }
 
 #[cfg(test)]
-pub mod tests {
+pub(in crate::log) mod tests {
     use super::*;
 
     /// Settings of a log, as few of them as there can be.
-    pub fn plain(name: &str) -> Settings {
+    pub(in crate::log) fn plain(name: &str) -> Settings {
         Settings {
             name: name.into(),
             is_stderr: false,

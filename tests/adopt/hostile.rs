@@ -96,7 +96,7 @@ fn what_is_no_regular_file_of_ours_is_neither_followed_nor_waited_for() {
                 fs::rename(place.path("run/state"), place.path("elsewhere")).unwrap();
                 symlink(place.path("elsewhere"), place.path("run/state")).unwrap();
             },
-            " ignored: Too many levels of symbolic links*",
+            " ignored: *link*",
         ),
         (
             |place| {
