@@ -103,3 +103,37 @@ fn a_service_that_listens_still_does_when_going_was_killed() {
     assert!(is_alive(pid));
     second.stop();
 }
+
+#[test]
+fn what_a_killed_service_wrote_is_all_there() {
+    let place = Place::new();
+    let more = "backoff=1h\nbackoff-max=1h\nlog-size=0\n";
+    place.service("a", &format!("cmd=seq 1 100000000\n{more}"));
+    let mut going = place.start(LOGGING);
+    for run in 1..=5 {
+        let pid = going.wait_started("a");
+        let before = bytes(&place, "a");
+        wait_until("it to write", || bytes(&place, "a") > before + 100_000);
+        send(pid, Signal::SIGKILL);
+        going.wait_for("a terminated after*");
+        let is_end = |it: &String| it.starts_with("--- killed by SIGKILL after");
+        wait_until("its end", || last_line(&place, "a").as_ref().is_some_and(is_end));
+        if run < 5 {
+            assert_eq!(ctl(&place, &["retry", "--no-wait", "a"]).code, 0);
+        }
+    }
+    going.stop();
+    let text = text(&place, "a");
+    let lines: Vec<_> = text.lines().filter_map(|it| it.split_once(' ')).map(|it| it.1).collect();
+    let runs: Vec<_> = lines.split(|it| it.starts_with("--- started")).skip(1).collect();
+    assert_eq!(runs.len(), 5);
+    for run in runs {
+        let (end, numbers) = run.split_last().unwrap();
+        assert!(end.starts_with("--- killed by SIGKILL after"), "{end}");
+        // The last one may be what it had not finished itself.
+        let (last, whole) = numbers.split_last().unwrap();
+        let whole: Vec<String> = whole.iter().map(|&it| it.to_owned()).collect();
+        assert_counts(&whole, whole.len());
+        assert!((whole.len() + 1).to_string().starts_with(last), "{last} after {}", whole.len());
+    }
+}
