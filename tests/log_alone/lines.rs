@@ -55,15 +55,16 @@ fn marks_come_after_what_was_written_before() {
     wait_until("the mark", || place.read("web.log").ends_with("(pid 7)\n"));
     pipe.write("half");
     logger.mark(&pipe, "exited with 3");
-    wait_until("the mark", || place.read("web.log").ends_with("with 3\n"));
+    // Somebody is in the middle of a line, and what is said waits for its end.
     pipe.write("rest\n");
+    wait_until("the mark", || place.read("web.log").ends_with("with 3\n"));
     pipe.close();
     logger.wait_done(&pipe);
     // It is over, but its end is told only now.
     logger.mark(&pipe, "too late");
     wait_until("the mark", || place.read("web.log").ends_with("too late\n"));
     let lines = unstamped(&place.read("web.log"));
-    assert_eq!(lines, ["--- started (pid 7)", "half", "--- exited with 3", "rest", "--- too late"]);
+    assert_eq!(lines, ["--- started (pid 7)", "halfrest", "--- exited with 3", "--- too late"]);
     logger.stop();
 }
 
