@@ -132,12 +132,11 @@ fn rights(header: &libc::msghdr) -> Vec<OwnedFd> {
 /// How far the local time at `seconds` since 1970 is ahead of UTC, in seconds
 /// (localtime_r(3)).
 pub fn local_offset(seconds: i64) -> i64 {
-    let time: libc::time_t = seconds;
     // SAFETY: all zeroes is a valid struct tm.
     let mut parts: libc::tm = unsafe { mem::zeroed() };
     // SAFETY: both places are ours, and there is one thread, so that nobody
     // changes the environment meanwhile.
-    let done = unsafe { libc::localtime_r(&raw const time, &raw mut parts) };
+    let done = unsafe { libc::localtime_r(&raw const seconds, &raw mut parts) };
     if done.is_null() { 0 } else { parts.tm_gmtoff }
 }
 
