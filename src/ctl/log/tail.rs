@@ -148,35 +148,48 @@ impl Search<'_> {
         if self.is_easy() {
             return Ok(0);
         }
-        let (found, end) = self.look_through(part, u64::MAX)?;
-        match self.take(found) {
+        let all = self.look_through(part, u64::MAX, 0)?;
+        match self.take(all.found) {
             // All that are wanted, and older ones are not: begin with the first.
-            extra if found > 0 => Ok(self.look_through(part, extra)?.1),
-            _ => Ok(end),
+            extra if all.found > 0 => Ok(self.look_through(part, extra, all.begin)?.end),
+            _ => Ok(all.end),
         }
     }
 
     /// Reads a compressed file up to the line of this number, of those that are
-    /// wanted: how many there were, and where it is.
-    fn look_through(&mut self, part: &Part, number: u64) -> io::Result<(u64, u64)> {
+    /// wanted and not before `begin`.
+    fn look_through(&mut self, part: &Part, number: u64, begin: u64) -> io::Result<Seen> {
         let mut reader = BufReader::new(part.body()?);
         let (mut judge, mut line) = (Judge::default(), Vec::new());
-        let (mut found, mut at) = (0, 0);
+        let mut seen = Seen { found: 0, begin, end: 0 };
         while read_line(&mut reader, &mut line)? {
+            let after = seen.end + length(&line);
             match judge.judge(self.choice, &line) {
                 Sort::Old => {
-                    found = 0;
+                    (seen.found, seen.begin) = (0, after);
                     self.is_over = true;
                 }
-                Sort::Wanted if found == number => return Ok((found, at)),
-                Sort::Wanted => found += 1,
+                // It comes before one that is too old.
+                Sort::Wanted if seen.end < begin => {}
+                Sort::Wanted if seen.found == number => return Ok(seen),
+                Sort::Wanted => seen.found += 1,
                 Sort::Other => {}
             }
-            at += length(&line);
+            seen.end = after;
             line.clear();
         }
-        Ok((found, at))
+        Ok(seen)
     }
+}
+
+/// What reading through a file came to.
+struct Seen {
+    /// Lines that are wanted, behind the last one that is too old.
+    found: u64,
+    /// Where that one ends.
+    begin: u64,
+    /// How far was read.
+    end: u64,
 }
 
 fn length<T>(items: &[T]) -> u64 {

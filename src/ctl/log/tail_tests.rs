@@ -104,6 +104,16 @@ fn broken_backups_are_where_a_log_begins() {
     assert!(trouble.contains("web.log.1.gz: "), "{trouble}");
 }
 
+#[test]
+fn a_line_without_a_time_before_one_that_is_too_old_is_too_old_in_a_backup_also() {
+    let folder = Folder::new("untimed");
+    let (old, new) = (moment(1_000_003), moment(1_000_006));
+    folder.write("web.log.1.gz", format!("b\n{old} \n\n{new} b\n").as_bytes());
+    folder.write("web.log", b"");
+    let choice = Choice { lines: None, since: Some(1_000_004), pattern: None, before: None };
+    assert_eq!(folder.find(&choice), format!("{new} b\n").into_bytes());
+}
+
 /// Lines with times that never go back, some without.
 fn logs() -> impl Strategy<Value = Vec<Vec<u8>>> {
     let line = (0..3_u64, any::<bool>(), "[ab]{0,3}");
