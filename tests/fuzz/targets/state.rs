@@ -34,7 +34,7 @@ fuzz_target!(|bytes: &[u8]| {
 fn life(block: &[u8], kind: u8) {
     let Entry::Life(record) = record::decode(block) else { return };
     let name = record.name().to_owned();
-    let definition = Definition { text: Box::new([]), policy: Policy::default() };
+    let definition = Definition { text: Box::new([]), policy: Policy::default().into() };
     let service = record.into_service(definition.clone());
     // It is read as it is written.
     let Entry::Life(again) = record::decode(&record::encode(&service)) else {
