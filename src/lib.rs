@@ -9,8 +9,10 @@
 //! process is dead.
 //!
 //! Decisions are made in pure code, deeds are done in one place, and imports go
-//! one way: bin, daemon, supervise, config.
+//! one way: bin, daemon, supervise, config. The programs that ask going do so
+//! through [`client`].
 
+pub mod client;
 pub mod config;
 pub mod ctl;
 pub mod daemon;

@@ -6,10 +6,10 @@ use std::time::Duration;
 use clap::ArgMatches;
 use serde_json::json;
 
-use super::client::{Client, Reply};
-use super::reply::Outcome;
 use super::wait::{self, Goal, Target};
-use super::{Ending, Session, Trouble, complain, json, judge, options, print, request};
+use super::{Ending, Session, complain, judge, options, print, request};
+use crate::client::reply::Outcome;
+use crate::client::{Client, Reply, Trouble, json};
 use crate::config::Signal;
 use crate::protocol::{Command, Request};
 

@@ -10,7 +10,8 @@ use std::process::Command;
 
 use clap::ArgMatches;
 
-use super::{Ending, Session, Trouble, complain, directory, options, plan, print};
+use super::{Ending, Session, complain, directory, options, plan, print};
+use crate::client::Trouble;
 use crate::config::names::{self, Name};
 use crate::config::{Complaint, Spec, grammar, parse};
 use crate::sys;

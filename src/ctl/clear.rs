@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 
-use super::client::Client;
-use super::reply::Outcome;
-use super::{Ending, Session, Trouble, act, complain, json, judge, options, print, request, say};
+use super::{Ending, Session, act, complain, judge, options, print, request, say};
+use crate::client::reply::Outcome;
+use crate::client::{Client, Trouble, json};
 use crate::protocol::{Command, Message, Request};
 use crate::supervise::Moment;
 use crate::sys;

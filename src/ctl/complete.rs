@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgMatches, Command as Words};
 
-use super::client::{self, Place};
-use super::{Ending, Session, Trouble, options, print};
+use super::{Ending, Session, options, print};
+use crate::client::{self, Place, Trouble};
 use crate::config::{Signal, keys};
 use crate::protocol::{Command, Request};
 

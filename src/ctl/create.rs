@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
 
-use super::{Ending, Session, Trouble, check, directory, options, print};
+use super::{Ending, Session, check, directory, options, print};
+use crate::client::Trouble;
 use crate::config::grammar::{join, show};
 use crate::config::names::{self, Name};
 use crate::config::{Spec, parse};

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::Uid;
 
-use super::{Session, Trouble};
+use super::Session;
+use crate::client::Trouble;
 use crate::protocol::{Command, Request};
 
 /// Finds the directory.

@@ -4,11 +4,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::ArgMatches;
 
-use super::client::Client;
-use super::reply::{Death, End};
 use super::screen::Style;
 use super::status::paint;
-use super::{Ending, Session, Trouble, complain, json, options, print, say};
+use super::{Ending, Session, complain, options, print, say};
+use crate::client::reply::{Death, End};
+use crate::client::{Client, Trouble, json};
 use crate::protocol::{Command, Message, Request, State};
 
 /// Nobody waits this long, and a timeout must be something.

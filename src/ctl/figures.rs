@@ -7,7 +7,8 @@ use serde_json::json;
 
 use super::say::span;
 use super::screen::{Paint, Style};
-use super::{Ending, Session, Trouble, json, judge, print, usage};
+use super::{Ending, Session, judge, print};
+use crate::client::{Trouble, json, usage};
 use crate::protocol::{Command, Message, Request};
 
 /// Figures of one going, in kB where they are of memory.

@@ -11,10 +11,10 @@ use clap::ArgMatches;
 use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
 
-use super::client::Client;
 use super::log::{Choice, Logs, Wanted, of};
-use super::reply::{Death, Status};
-use super::{Ending, Session, Trouble, complain, judge, options, say, send};
+use super::{Ending, Session, complain, judge, options, say, send};
+use crate::client::reply::{Death, Status};
+use crate::client::{Client, Trouble};
 use crate::protocol::{Command, Message, Request, State};
 use crate::supervise::Moment;
 use crate::sys;

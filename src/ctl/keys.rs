@@ -4,7 +4,8 @@
 use clap::ArgMatches;
 
 use super::screen::{Paint, Style};
-use super::{Ending, Session, Trouble, json, options, print};
+use super::{Ending, Session, options, print};
+use crate::client::{Trouble, json};
 use crate::config::grammar::show;
 use crate::config::keys::{Effect, Key, all, find, names};
 use crate::config::nearest::nearest;

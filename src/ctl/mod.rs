@@ -5,27 +5,23 @@
 mod act;
 mod check;
 mod clear;
-mod client;
 mod complete;
 mod create;
 mod directory;
 mod events;
 mod figures;
 mod foreground;
-mod json;
 mod keys;
 mod log;
 mod metrics;
 mod options;
 mod plan;
-mod reply;
 mod say;
 mod screen;
 mod send;
 mod shell;
 mod status;
 mod top;
-mod usage;
 mod wait;
 mod why;
 
@@ -37,9 +33,9 @@ use std::process::ExitCode;
 use clap::ArgMatches;
 use clap::error::ErrorKind as Misuse;
 
-use client::{Place, Reply};
 use screen::Style;
 
+use crate::client::{self, Place, Reply, Trouble};
 use crate::protocol::{Command, Request};
 
 /// What goingctl(8) exits with.
@@ -58,40 +54,14 @@ pub enum Ending {
     NoSuch = 4,
 }
 
-/// Why a command cannot go on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Trouble {
-    /// There is nobody to ask.
-    NoGoing(String),
-    /// There was somebody, who is gone.
-    HungUp(String),
-    /// The command line is wrong.
-    Usage(String),
-    /// It was tried.
-    Failed(String),
-    /// Nobody listens to what we say any more.
-    Unheard,
-}
-
-impl Trouble {
-    fn ending(&self) -> Ending {
-        match self {
-            Trouble::NoGoing(_) | Trouble::HungUp(_) => Ending::NoSuch,
-            Trouble::Usage(_) => Ending::Usage,
-            Trouble::Failed(_) => Ending::Failed,
-            // As with `goingctl status | head`, where nothing is wrong.
-            Trouble::Unheard => Ending::Done,
-        }
-    }
-
-    fn sentence(&self) -> Option<&str> {
-        match self {
-            Trouble::NoGoing(text)
-            | Trouble::HungUp(text)
-            | Trouble::Usage(text)
-            | Trouble::Failed(text) => Some(text),
-            Trouble::Unheard => None,
-        }
+/// What trouble makes of the ending.
+fn ending(trouble: &Trouble) -> Ending {
+    match trouble {
+        Trouble::NoGoing(_) | Trouble::HungUp(_) => Ending::NoSuch,
+        Trouble::Usage(_) => Ending::Usage,
+        Trouble::Failed(_) => Ending::Failed,
+        // As with `goingctl status | head`, where nothing is wrong.
+        Trouble::Unheard => Ending::Done,
     }
 }
 
@@ -137,7 +107,7 @@ fn run() -> Ending {
         if let Some(sentence) = trouble.sentence() {
             complain(sentence);
         }
-        trouble.ending()
+        ending(&trouble)
     })
 }
 
@@ -145,7 +115,7 @@ fn run() -> Ending {
 fn refuse(misuse: &clap::Error) -> Ending {
     let text = misuse.render().to_string();
     if [Misuse::DisplayHelp, Misuse::DisplayVersion].contains(&misuse.kind()) {
-        return print(&text).map_or_else(|trouble| trouble.ending(), |()| Ending::Done);
+        return print(&text).map_or_else(|trouble| ending(&trouble), |()| Ending::Done);
     }
     // There is nowhere else to go with it.
     let _ = io::stderr().write_all(text.as_bytes());

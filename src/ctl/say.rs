@@ -1,9 +1,8 @@
 //! Figures in the words of people: how long, how much, when, how it ended. Each
 //! keeps its figures few: what is read at a glance is read at all.
 
+use crate::client::reply::{Death, End};
 use std::time::Duration;
-
-use super::reply::{Death, End};
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 
-use super::client::Client;
-use super::reply::Outcome;
-use super::{Ending, Session, Trouble, act, json, judge, options, print};
+use super::{Ending, Session, act, judge, options, print};
+use crate::client::reply::Outcome;
+use crate::client::{Client, Trouble, json};
 use crate::protocol::{Command, Request};
 use crate::sys;
 

@@ -20,7 +20,8 @@ use rustyline::{CompletionType, Config, Editor, Helper};
 use signal_hook::consts::signal::SIGINT;
 use signal_hook::low_level::pipe;
 
-use super::{Ending, Session, Trouble, complain, complete, options, print};
+use super::{Ending, Session, complain, complete, options, print};
+use crate::client::Trouble;
 use crate::config::grammar::{show, split};
 use crate::config::nearest::nearest;
 use crate::config::values::hint;

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 
-use super::client::{self, Client};
-use super::reply::Status;
 use super::screen::{Paint, Screen, Style, Wake};
-use super::usage::{self, Usage};
-use super::{Ending, Session, Trouble, json, judge, options, print, request, say};
+use super::{Ending, Session, judge, options, print, request, say};
+use crate::client::reply::Status;
+use crate::client::usage::{Row, Usage, measure, measured};
+use crate::client::{self, Client, Trouble, json};
 use crate::protocol::{Command, Request, State};
 
 /// How often a screen is drawn anew: countdowns are in seconds.
@@ -46,19 +46,6 @@ pub fn status(session: &Session, matches: &ArgMatches) -> Result<Ending, Trouble
         return Ok(Ending::NotRunning);
     }
     Ok(ending)
-}
-
-/// A service and what its main process uses.
-pub type Row = (Status, Option<Usage>);
-
-/// Adds what going does not know.
-pub fn measured(services: Vec<Status>) -> Vec<Row> {
-    services.into_iter().map(measure).collect()
-}
-
-fn measure(service: Status) -> Row {
-    let usage = service.pid.and_then(usage::of);
-    (service, usage)
 }
 
 fn watch(session: &Session, request: &Request) -> Result<Ending, Trouble> {

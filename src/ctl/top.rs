@@ -3,11 +3,13 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use super::reply::Status;
 use super::say::{percent, size, span};
 use super::screen::{Paint, Screen, Style, Wake};
-use super::status::{Row, headline, measured, paint};
-use super::{Ending, Session, Trouble, client};
+use super::status::{headline, paint};
+use super::{Ending, Session};
+use crate::client::reply::Status;
+use crate::client::usage::{Row, measured};
+use crate::client::{self, Trouble};
 use crate::protocol::{Command, Request};
 use crate::sys;
 

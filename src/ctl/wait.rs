@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 
-use super::client::{Client, Place, ask};
-use super::reply::{Outcome, Status};
 use super::say::{self, span};
-use super::{Ending, Session, Trouble, complain, judge, options, print, request, screen};
+use super::{Ending, Session, complain, judge, options, print, request, screen};
+use crate::client::reply::{Outcome, Status};
+use crate::client::{Client, Place, Trouble, ask};
 use crate::protocol::{Command, Message, Request, State};
 use crate::supervise::Moment;
 use crate::sys;

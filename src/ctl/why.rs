@@ -4,11 +4,14 @@
 use clap::ArgMatches;
 
 use super::log::{Wanted, last_lines, of, safe};
-use super::reply::{Death, End, Status};
 use super::say::{count, ended, span};
 use super::screen::{Paint, Style};
-use super::status::{Row, measured, paint};
-use super::{Ending, Session, Trouble, events, json, judge, options, print, request};
+use super::status::paint;
+use super::{Ending, Session, events, judge, options, print, request};
+use crate::client::json::LastWords;
+use crate::client::reply::{Death, End, Status};
+use crate::client::usage::{Row, measured};
+use crate::client::{Trouble, json};
 use crate::protocol::{Command, Message, State};
 
 /// So many of its last lines are shown.
@@ -37,10 +40,6 @@ pub fn deaths(blocks: &[Message], name: &str) -> Vec<Death> {
     let of = |block: &&Message| block.get("death").is_some() && block.get("of") == Some(name);
     blocks.iter().filter(of).filter_map(|block| Death::read(block, "")).collect()
 }
-
-/// What a service wrote before it died, or why that cannot be told; nothing if
-/// it did not die, or what it wrote goes elsewhere.
-pub type LastWords = Option<Result<Vec<Vec<u8>>, String>>;
 
 /// Reads it from its log.
 fn last_words(blocks: &[Message], service: &Status, count: u64) -> LastWords {

@@ -15,7 +15,8 @@ use super::follow::{Follower, Turn};
 use super::show::{self, Show};
 use super::stream::{Next, Source, Stream};
 use super::tail;
-use crate::ctl::{Ending, Session, Trouble, complain};
+use crate::client::Trouble;
+use crate::ctl::{Ending, Session, complain};
 
 /// So many lines of one log are shown in a row while others may have some.
 const FAIR: usize = 1000;

@@ -21,7 +21,8 @@ pub use sources::{Wanted, of};
 use clap::{Arg, ArgMatches};
 
 use super::options::{self, Entry};
-use super::{Ending, Session, Trouble, events};
+use super::{Ending, Session, events};
+use crate::client::Trouble;
 use crate::sys::pipes::local_offset;
 use choice::Pattern;
 

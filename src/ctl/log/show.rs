@@ -8,8 +8,9 @@ use serde_json::json;
 
 use super::moment::stamp;
 use super::stream::Source;
+use crate::client::Trouble;
 use crate::ctl::screen::Style;
-use crate::ctl::{Session, Trouble, print_bytes, say};
+use crate::ctl::{Session, print_bytes, say};
 
 /// Gathered before it is written: a line a system call would be slow.
 const FULL: usize = 32 * 1024;

@@ -10,9 +10,10 @@ use nix::unistd::Uid;
 
 use super::files;
 use super::stream::Source;
+use crate::client::Trouble;
 use crate::config::nearest::nearest;
 use crate::config::values::hint;
-use crate::ctl::{Ending, Session, Trouble, complain, judge, options, request};
+use crate::ctl::{Ending, Session, complain, judge, options, request};
 use crate::protocol::{Command, Message, pattern};
 
 /// Where going keeps logs if nobody says otherwise.

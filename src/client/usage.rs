@@ -10,6 +10,8 @@ use nix::sys::stat::Mode;
 use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::{Pid, SysconfVar, sysconf};
 
+use super::reply::Status;
+
 /// What one process uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Usage {
@@ -33,6 +35,20 @@ pub fn of(pid: u64) -> Option<Usage> {
         memory: pages.saturating_mul(u64::try_from(page).ok()?),
         cpu: clock_gettime(clock).ok()?.into(),
     })
+}
+
+/// A service and what its main process uses.
+pub type Row = (Status, Option<Usage>);
+
+/// Adds what going does not know.
+pub fn measured(services: Vec<Status>) -> Vec<Row> {
+    services.into_iter().map(measure).collect()
+}
+
+/// Adds it to one.
+pub fn measure(service: Status) -> Row {
+    let usage = service.pid.and_then(of);
+    (service, usage)
 }
 
 const FLAGS: OFlag = OFlag::O_RDONLY.union(OFlag::O_CLOEXEC);

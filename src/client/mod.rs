@@ -1,6 +1,11 @@
 //! The connection to going. Nothing here waits for ever unless it was asked to:
 //! a going that is stopped, stuck or gone is told from one that answers.
 
+pub mod json;
+pub mod metrics;
+pub mod reply;
+pub mod usage;
+
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
@@ -14,14 +19,41 @@ use nix::sys::socket::{
 use nix::sys::time::{TimeVal, TimeValLike};
 use nix::unistd::Uid;
 
-use super::Trouble;
-use super::reply::Stranger;
 use crate::protocol::{Decoder, Message, Request};
 use crate::sys;
+use reply::Stranger;
 
 /// Going answers within milliseconds. After this it is stopped, or the machine
 /// is so busy that more patience would not help.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why there is no answer, or none that can be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
+    /// There is nobody to ask.
+    NoGoing(String),
+    /// There was somebody, who is gone.
+    HungUp(String),
+    /// The command line is wrong.
+    Usage(String),
+    /// It was tried.
+    Failed(String),
+    /// Nobody listens to what we say any more.
+    Unheard,
+}
+
+impl Trouble {
+    /// What people are to be told.
+    pub fn sentence(&self) -> Option<&str> {
+        match self {
+            Trouble::NoGoing(text)
+            | Trouble::HungUp(text)
+            | Trouble::Usage(text)
+            | Trouble::Failed(text) => Some(text),
+            Trouble::Unheard => None,
+        }
+    }
+}
 
 /// Where going listens, and who would listen if that one does not.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,10 +4,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::client::Reply;
+use super::Reply;
 use super::reply::Status;
-use super::status::Row;
-use super::why::LastWords;
+use super::usage::Row;
 use crate::config::keys::{Effect, Key};
 use crate::protocol::Message;
 
@@ -20,6 +19,10 @@ const FLAGS: [&str; 6] = ["core", "last-core", "ordered", "last-ordered", "first
 
 /// Keys that may be repeated.
 const LISTS: [&str; 3] = ["tag", "complaint", "policy"];
+
+/// What a service wrote before it died, or why that cannot be told; nothing if
+/// it did not die, or what it wrote goes elsewhere.
+pub type LastWords = Option<Result<Vec<Vec<u8>>, String>>;
 
 /// Every key a service has, be there a value or not.
 const STATUS: [&str; 29] = [
