@@ -2,8 +2,10 @@
 //! a going that is stopped, stuck or gone is told from one that answers.
 
 pub mod json;
+pub mod log;
 pub mod metrics;
 pub mod reply;
+pub mod say;
 pub mod usage;
 
 use std::io::{ErrorKind, Read, Write};

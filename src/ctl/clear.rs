@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 
-use super::{Ending, Session, act, complain, judge, options, print, request, say};
+use super::{Ending, Session, act, complain, judge, options, print, request};
 use crate::client::reply::Outcome;
+use crate::client::say;
 use crate::client::{Client, Trouble, json};
 use crate::protocol::{Command, Message, Request};
 use crate::supervise::Moment;

@@ -6,8 +6,9 @@ use clap::ArgMatches;
 
 use super::screen::Style;
 use super::status::paint;
-use super::{Ending, Session, complain, options, print, say};
+use super::{Ending, Session, complain, options, print};
 use crate::client::reply::{Death, End};
+use crate::client::say;
 use crate::client::{Client, Trouble, json};
 use crate::protocol::{Command, Message, Request, State};
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::say::span;
 use super::screen::{Paint, Style};
 use super::{Ending, Session, judge, print};
+use crate::client::say::span;
 use crate::client::{Trouble, json, usage};
 use crate::protocol::{Command, Message, Request};
 

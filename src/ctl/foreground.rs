@@ -11,9 +11,11 @@ use clap::ArgMatches;
 use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
 
-use super::log::{Choice, Logs, Wanted, of};
-use super::{Ending, Session, complain, judge, options, say, send};
+use super::log::Logs;
+use super::{Ending, Session, complain, judge, options, send};
+use crate::client::log::{Choice, Wanted, of};
 use crate::client::reply::{Death, Status};
+use crate::client::say;
 use crate::client::{Client, Trouble};
 use crate::protocol::{Command, Message, Request, State};
 use crate::supervise::Moment;

@@ -16,7 +16,6 @@ mod log;
 mod metrics;
 mod options;
 mod plan;
-mod say;
 mod screen;
 mod send;
 mod shell;

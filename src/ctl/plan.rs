@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::say::{count, span};
+use crate::client::say::{count, span};
 use crate::config::{Kind, Policy, Restart, Spec};
 use crate::supervise::{Definition, Event, Exit, Moment, Pid, Service, State};
 

@@ -8,8 +8,9 @@ use std::time::Duration;
 use clap::ArgMatches;
 
 use super::screen::{Paint, Screen, Style, Wake};
-use super::{Ending, Session, judge, options, print, request, say};
+use super::{Ending, Session, judge, options, print, request};
 use crate::client::reply::Status;
+use crate::client::say;
 use crate::client::usage::{Row, Usage, measure, measured};
 use crate::client::{self, Client, Trouble, json};
 use crate::protocol::{Command, Request, State};

@@ -3,11 +3,11 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use super::say::{percent, size, span};
 use super::screen::{Paint, Screen, Style, Wake};
 use super::status::{headline, paint};
 use super::{Ending, Session};
 use crate::client::reply::Status;
+use crate::client::say::{percent, size, span};
 use crate::client::usage::{Row, measured};
 use crate::client::{self, Trouble};
 use crate::protocol::{Command, Request};

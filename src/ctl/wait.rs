@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 
-use super::say::{self, span};
 use super::{Ending, Session, complain, judge, options, print, request, screen};
 use crate::client::reply::{Outcome, Status};
+use crate::client::say::{self, span};
 use crate::client::{Client, Place, Trouble, ask};
 use crate::protocol::{Command, Message, Request, State};
 use crate::supervise::Moment;

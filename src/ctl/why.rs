@@ -3,13 +3,14 @@
 
 use clap::ArgMatches;
 
-use super::log::{Wanted, last_lines, of, safe};
-use super::say::{count, ended, span};
+use super::log::safe;
 use super::screen::{Paint, Style};
 use super::status::paint;
 use super::{Ending, Session, events, judge, options, print, request};
 use crate::client::json::LastWords;
+use crate::client::log::{Wanted, last_lines, of};
 use crate::client::reply::{Death, End, Status};
+use crate::client::say::{self, count, ended, span};
 use crate::client::usage::{Row, measured};
 use crate::client::{Trouble, json};
 use crate::protocol::{Command, Message, State};
@@ -83,7 +84,7 @@ pub fn story(row: &Row, deaths: &[Death], words: &LastWords) -> Story {
     }
     lines.push(is_so(service));
     if let Some(usage) = usage {
-        let (memory, cpu) = (super::say::size(usage.memory), span(usage.cpu));
+        let (memory, cpu) = (say::size(usage.memory), span(usage.cpu));
         lines.push(format!("Its main process has {memory} of memory and has used {cpu} of CPU."));
     }
     match service.starts {

@@ -9,13 +9,12 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use super::choice::Choice;
-use super::files;
-use super::follow::{Follower, Turn};
 use super::show::{self, Show};
-use super::stream::{Next, Source, Stream};
-use super::tail;
 use crate::client::Trouble;
+use crate::client::log::choice::Choice;
+use crate::client::log::follow::{Follower, Turn};
+use crate::client::log::stream::{Next, Source, Stream};
+use crate::client::log::{files, tail};
 use crate::ctl::{Ending, Session, complain};
 
 /// So many lines of one log are shown in a row while others may have some.

@@ -1,30 +1,20 @@
-//! `goingctl log`: what services wrote, read from their files by ourselves. Going
-//! is asked only where they are; it never touches what is in them.
+//! `goingctl log`: what services wrote, shown to people.
 
-mod choice;
-mod files;
-mod follow;
-mod last;
 mod logs;
-mod moment;
 mod show;
 mod sources;
-mod stream;
-mod tail;
 
-pub use choice::Choice;
-pub use last::last_lines;
 pub use logs::Logs;
 pub use show::safe;
-pub use sources::{Wanted, of};
 
 use clap::{Arg, ArgMatches};
 
 use super::options::{self, Entry};
 use super::{Ending, Session, events};
 use crate::client::Trouble;
+use crate::client::log::choice::{Choice, Pattern};
+use crate::client::log::moment;
 use crate::sys::pipes::local_offset;
-use choice::Pattern;
 
 /// So many lines fill most of a screen, and leave the question to be seen.
 const LINES: u64 = 20;

@@ -6,11 +6,12 @@ use std::io::Write;
 
 use serde_json::json;
 
-use super::moment::stamp;
-use super::stream::Source;
 use crate::client::Trouble;
+use crate::client::log::Source;
+use crate::client::log::moment::stamp;
+use crate::client::say;
 use crate::ctl::screen::Style;
-use crate::ctl::{Session, print_bytes, say};
+use crate::ctl::{Session, print_bytes};
 
 /// Gathered before it is written: a line a system call would be slow.
 const FULL: usize = 32 * 1024;

@@ -8,28 +8,16 @@ use std::path::{Path, PathBuf};
 use clap::ArgMatches;
 use nix::unistd::Uid;
 
-use super::files;
-use super::stream::Source;
 use crate::client::Trouble;
+use crate::client::log::files;
+use crate::client::log::{Source, Wanted, of};
 use crate::config::nearest::nearest;
 use crate::config::values::hint;
 use crate::ctl::{Ending, Session, complain, judge, options, request};
-use crate::protocol::{Command, Message, pattern};
+use crate::protocol::{Command, pattern};
 
 /// Where going keeps logs if nobody says otherwise.
 const SYSTEM: &str = "/var/log/going";
-
-/// Which streams of a service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wanted {
-    /// All there are.
-    Both,
-    /// Only stdout, or only stderr.
-    One {
-        /// It is stderr.
-        is_stderr: bool,
-    },
-}
 
 /// The logs that are meant, and what is wrong so far.
 pub type Found = (Vec<Source>, Ending);
@@ -76,34 +64,6 @@ fn add(sources: &mut Vec<Source>, found: Vec<Source>) {
         if !sources.iter().any(|it| it.path == source.path) {
             sources.push(source);
         }
-    }
-}
-
-/// The logs of a service, as going tells them.
-///
-/// # Errors
-/// Why it has none, in words.
-pub fn of(block: &Message, wanted: Wanted) -> Result<Vec<Source>, String> {
-    let Some(service) = block.get("service") else { return Ok(Vec::new()) };
-    let source = |key: &str, is_stderr: bool| {
-        let path = PathBuf::from(block.get(key)?);
-        Some(Source { service: service.to_owned(), is_stderr, path })
-    };
-    let (stdout, stderr) = (source("log", false), source("log-stderr", true));
-    let is_any = stdout.is_some() || stderr.is_some();
-    let sources: Vec<Source> = match wanted {
-        Wanted::Both => stdout.into_iter().chain(stderr).collect(),
-        Wanted::One { is_stderr: false } => stdout.into_iter().collect(),
-        Wanted::One { is_stderr: true } => stderr.into_iter().collect(),
-    };
-    match (sources.is_empty(), is_any, wanted) {
-        (false, _, _) => Ok(sources),
-        (true, true, Wanted::One { is_stderr: true }) => {
-            Err(format!("{service}: its stderr has no file of its own"))
-        }
-        _ => Err(format!(
-            "{service}: its output does not go to a file; `goingctl keys stdout` tells where it can go"
-        )),
     }
 }
 
@@ -179,29 +139,4 @@ fn names_in(folder: &Path) -> Result<BTreeSet<String>, Trouble> {
         }
     }
     Ok(names)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn found(lines: &str, wanted: Wanted) -> Result<Vec<String>, String> {
-        let block = Message::parse(lines.as_bytes()).unwrap();
-        let sources = of(&block, wanted)?.into_iter();
-        Ok(sources.map(|it| it.path.to_str().unwrap().to_owned()).collect())
-    }
-
-    #[test]
-    fn streams_that_are_apart_can_be_asked_for() {
-        let (out, err) = (Wanted::One { is_stderr: false }, Wanted::One { is_stderr: true });
-        let both = "service=web\nlog=/l/web.log\nlog-stderr=/l/web+stderr.log\n";
-        assert_eq!(found(both, Wanted::Both).unwrap(), ["/l/web.log", "/l/web+stderr.log"]);
-        assert_eq!(found(both, out).unwrap(), ["/l/web.log"]);
-        assert_eq!(found(both, err).unwrap(), ["/l/web+stderr.log"]);
-        let one = "service=web\nlog=/l/web.log\n";
-        assert_eq!(found(one, Wanted::Both).unwrap(), ["/l/web.log"]);
-        assert!(found(one, err).unwrap_err().contains("no file of its own"));
-        assert!(found("service=web\n", Wanted::Both).unwrap_err().contains("not go to a file"));
-        assert!(found("result=ok\n", Wanted::Both).unwrap().is_empty());
-    }
 }

@@ -10,9 +10,9 @@ use flate2::write::GzEncoder;
 use proptest::prelude::*;
 
 use super::*;
-use crate::ctl::log::choice::Pattern;
-use crate::ctl::log::stream::{Next, Stream};
-use crate::ctl::say::moment;
+use crate::client::log::choice::Pattern;
+use crate::client::log::stream::{Next, Stream};
+use crate::client::say::moment;
 
 struct Folder(PathBuf);
 

@@ -167,7 +167,7 @@ fn zone(text: &[u8]) -> Option<(i64, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ctl::say::moment as show;
+    use crate::client::say::moment as show;
 
     #[test]
     fn stamps_are_read_as_they_are_written() {
