@@ -31,7 +31,7 @@ mod proc;
 mod report;
 mod services;
 
-pub use needs::{has, has_root, has_static_build};
+pub use needs::{has, has_root, has_static_build, skip};
 pub use proc::{children, is_alive, run, send, stat, status, strings, wait_comm};
 use proc::{kill_marked, marked};
 use report::Report;

@@ -8,7 +8,7 @@ use std::{env, fs, io};
 use super::{Place, program, run};
 
 /// Says, past the capture of the test runner, that a test proves nothing here.
-fn skip(why: &str) -> bool {
+pub fn skip(why: &str) -> bool {
     let _ = writeln!(io::stderr(), "skipped: {why}");
     assert!(env::var_os("CI").is_none(), "nothing may be skipped in CI: {why}");
     false
