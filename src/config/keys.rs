@@ -3,6 +3,7 @@
 //! everywhere, and none is known anywhere else.
 
 mod child;
+mod instances;
 mod life;
 mod limits;
 mod output;
@@ -81,8 +82,15 @@ const PLAIN: Key = Key {
 };
 
 /// The table, a room for each thing there is to say of a service.
-static ROOMS: [&[Key]; 6] =
-    [&process::KEYS, &child::KEYS, &limits::KEYS, &life::KEYS, &output::KEYS, &people::KEYS];
+static ROOMS: [&[Key]; 7] = [
+    &process::KEYS,
+    &child::KEYS,
+    &limits::KEYS,
+    &life::KEYS,
+    &output::KEYS,
+    &instances::KEYS,
+    &people::KEYS,
+];
 
 /// Every key, in the order in which one reads about them.
 pub fn all() -> impl Iterator<Item = &'static Key> + Clone {
@@ -134,7 +142,7 @@ mod tests {
     use super::*;
 
     /// Values of every key that differ from its default, as `get` writes them.
-    const OTHERS: [(&str, &str); 64] = [
+    const OTHERS: [(&str, &str); 65] = [
         ("cmd", "/bin/sh -c 'exec a'"),
         ("cwd", "/tmp"),
         ("user", "nobody"),
@@ -196,6 +204,7 @@ mod tests {
         ("log-full", "block"),
         ("log-prefix", "yes"),
         ("log-truncate", "yes"),
+        ("instances", "4"),
         ("tag", "web front-end"),
         ("control", "www @staff"),
         ("description", "It's for people"),
@@ -244,7 +253,7 @@ mod tests {
             all().filter(|key| key.effect == Effect::Now).map(|key| key.name).collect();
         let expected = "restart success min-uptime backoff backoff-max jitter strikes burst stop \
                         kill log-size log-keep log-compress log-timestamps log-strip-ansi \
-                        log-rate log-full log-truncate tag control description";
+                        log-rate log-full log-truncate instances tag control description";
         assert_eq!(now.join(" "), expected);
     }
 

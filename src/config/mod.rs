@@ -4,6 +4,7 @@
 pub mod child;
 pub mod env_file;
 pub mod grammar;
+pub mod instances;
 pub mod keys;
 pub mod limits;
 pub mod logs;

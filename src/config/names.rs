@@ -15,7 +15,9 @@ const ASIDE: [&str; 9] =
 pub enum Name {
     /// A service.
     Service,
-    /// Not meant to be one: hidden, set aside, or a template.
+    /// What services are made of, `web@1` of `web@`.
+    Template,
+    /// Not meant to be one: hidden or set aside.
     Skip,
     /// Meant to be one, perhaps, but longer than [`NAME_MAX`].
     TooLong,
@@ -44,14 +46,20 @@ pub fn judge(name: &[u8]) -> Name {
     if !name.starts_with(|letter: char| letter.is_ascii_alphanumeric()) {
         return Name::Refused("a service name must begin with a letter or digit".into());
     }
-    Name::Service
+    match name.find('@') {
+        Some(at) if at.saturating_add(1) == name.len() => Name::Template,
+        Some(_) if name.ends_with('@') => {
+            Name::Refused("the argument of an instance cannot end with @".into())
+        }
+        _ => Name::Service,
+    }
 }
 
 fn is_skipped(name: &[u8]) -> bool {
     let last_part = name.rsplit(|&byte| byte == b'.').next().unwrap_or(name);
     name.starts_with(b".")
         || name.ends_with(b"~")
-        || name.ends_with(b"@")
+        || name == b"@"
         || (last_part.len() < name.len() && last_part.starts_with(b"dpkg-"))
         || ASIDE.iter().any(|ending| name.ends_with(ending.as_bytes()))
 }
@@ -63,7 +71,9 @@ mod tests {
     fn reason(name: &[u8]) -> String {
         match judge(name) {
             Name::Refused(reason) => reason,
-            other @ (Name::Service | Name::Skip | Name::TooLong) => panic!("{name:?} is {other:?}"),
+            other @ (Name::Service | Name::Template | Name::Skip | Name::TooLong) => {
+                panic!("{name:?} is {other:?}")
+            }
         }
     }
 
@@ -78,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn hidden_files_backups_and_templates_are_skipped() {
+    fn hidden_files_and_backups_are_skipped() {
         for name in [
             ".",
             "..",
@@ -98,7 +108,6 @@ mod tests {
             "web.dpkg-new",
             "web.dpkg-dist",
             "web.dpkg-",
-            "web@",
             "@",
             "a b.bak",
             "\u{e9}~",
@@ -106,6 +115,14 @@ mod tests {
             assert_eq!(judge(name.as_bytes()), Name::Skip, "{name}");
         }
         assert_eq!(judge(b"\xff~"), Name::Skip);
+    }
+
+    #[test]
+    fn templates_end_at_their_first_at_sign() {
+        assert_eq!(judge(b"web@"), Name::Template);
+        assert_eq!(judge(b"web@1"), Name::Service);
+        assert_eq!(judge(b"web@1@2"), Name::Service);
+        assert_eq!(reason(b"web@1@"), "the argument of an instance cannot end with @");
     }
 
     #[test]

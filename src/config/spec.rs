@@ -50,6 +50,8 @@ pub struct Spec {
     pub control: Vec<String>,
     /// One line for people.
     pub description: String,
+    /// How many instances a template has beside those with files.
+    pub instances: u32,
 }
 
 /// Where a standard stream leads.
@@ -237,6 +239,7 @@ impl Default for Spec {
             tags: Vec::new(),
             control: Vec::new(),
             description: String::new(),
+            instances: 0,
         }
     }
 }

@@ -13,7 +13,6 @@ use super::{Ending, Session, check, directory, options, print};
 use crate::client::Trouble;
 use crate::config::grammar::{join, show};
 use crate::config::names::{self, Name};
-use crate::config::{Spec, parse};
 use crate::protocol::{Command, Request};
 use crate::sys;
 
@@ -48,7 +47,7 @@ pub fn create(session: &Session, matches: &ArgMatches) -> Result<Ending, Trouble
 /// The text of a service file, if nothing is wrong with it.
 fn compose(name: &str, pairs: &[String], words: &[String]) -> Result<String, String> {
     match names::judge(name.as_bytes()) {
-        Name::Service => {}
+        Name::Service | Name::Template => {}
         Name::Skip => return Err(format!("going skips files with names like {}", show(name))),
         Name::TooLong => {
             return Err(format!("a service name has at most {} bytes", names::NAME_MAX));
@@ -63,7 +62,7 @@ fn compose(name: &str, pairs: &[String], words: &[String]) -> Result<String, Str
         text.push_str(pair);
         text.push('\n');
     }
-    match parse(text.as_bytes(), &Spec::default()) {
+    match check::read(name, text.as_bytes()) {
         Ok(_) => Ok(text),
         Err(complaints) => {
             let messages = complaints.into_iter().map(|complaint| complaint.message);

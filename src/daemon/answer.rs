@@ -2,7 +2,6 @@
 //! how things are, root and going's own user may do all, others only what concerns
 //! a service that is theirs. Who asks is looked at for each request.
 
-use std::fs;
 use std::mem::replace;
 
 use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
@@ -10,14 +9,13 @@ use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
 use super::Daemon;
 use super::confdir::Directory;
 use super::logger;
-use super::reload::{Decision, Finding};
 use super::server::Client;
 use super::status::put_outcome;
+use crate::config::instances::is_of;
 use crate::config::nearest::nearest;
 use crate::config::{Signal, Spec, parse};
 use crate::protocol::{self, Code, Command, Request, pattern, put, put_number};
 use crate::supervise::{Event, Slot, State, Stay, Want};
-use crate::sys;
 
 /// What a client is in the middle of.
 pub(super) enum Work {
@@ -155,7 +153,7 @@ impl Daemon {
         protocol::end(&mut client.out);
     }
 
-    fn finish_known(&self, client: &mut Client, has_unknown: bool) {
+    pub(super) fn finish_known(&self, client: &mut Client, has_unknown: bool) {
         if has_unknown {
             self.refuse_request(client, Code::UnknownService, "no such service");
         } else {
@@ -199,7 +197,11 @@ impl Daemon {
     }
 
     /// What the names stand for; those which stand for nothing are answered.
-    fn find_targets(&self, client: &mut Client, names: &[String]) -> (Vec<Target>, bool) {
+    pub(super) fn find_targets(
+        &self,
+        client: &mut Client,
+        names: &[String],
+    ) -> (Vec<Target>, bool) {
         let all = self.all_targets();
         if names.is_empty() {
             return (all.into_iter().map(|(_, target)| target).collect(), false);
@@ -371,61 +373,6 @@ impl Daemon {
                 None => is_user(name),
             })
     }
-
-    /// Sets files aside or takes them back; the listing tells the rest.
-    fn answer_file(&mut self, client: &mut Client, request: &Request) {
-        let (targets, has_unknown) = self.find_targets(client, &request.names);
-        let path = self.directory.path.clone();
-        let is_enabling = request.command == Command::Enable;
-        let mut failures = 0;
-        for target in targets {
-            let name = match target {
-                Target::Service(slot) => {
-                    self.supervisor.get(slot).map_or(String::new(), |it| it.name.to_string())
-                }
-                Target::Refused(name) | Target::Disabled(name) => name,
-            };
-            let (here, aside) = (path.join(&name), path.join(format!("{name}.disabled")));
-            let is_disabled = fs::symlink_metadata(&here).is_err();
-            let (from, to) = if is_enabling { (&aside, &here) } else { (&here, &aside) };
-            let done = if is_enabling != is_disabled {
-                Ok("already")
-            } else if fs::symlink_metadata(to).is_ok() {
-                Err(format!("{} is there already", to.display()))
-            } else {
-                fs::rename(from, to).map(|()| "done").map_err(|error| sys::explain(&error))
-            };
-            put(&mut client.out, "service", &name);
-            put(&mut client.out, "outcome", done.as_ref().unwrap_or(&"failed"));
-            if let Err(message) = done {
-                failures += 1;
-                put(&mut client.out, "message", &message);
-            }
-            protocol::end(&mut client.out);
-        }
-        self.read_directory();
-        if failures > 0 {
-            return self.refuse_request(client, Code::Failed, "not every file could be renamed");
-        }
-        self.finish_known(client, has_unknown);
-    }
-
-    fn answer_reload(&mut self, client: &mut Client, is_dry: bool) {
-        let mut told = Vec::new();
-        if is_dry {
-            self.compare(|_, finding| put_finding(&mut told, &finding));
-        } else {
-            self.reread = None;
-            self.directory.watch();
-            self.compare(|daemon, finding| {
-                put_finding(&mut told, &finding);
-                daemon.apply(finding);
-                daemon.follow_up();
-            });
-        }
-        client.out.append(&mut told);
-        self.finish(client);
-    }
 }
 
 /// So many mistyped names are worth a hint.
@@ -435,7 +382,7 @@ fn is_meant(wanted: &str, name: &str, tags: &[String]) -> bool {
     match wanted.strip_prefix('@') {
         Some(tag) => tags.iter().any(|it| it == tag),
         None if pattern::is_pattern(wanted) => pattern::matches(wanted, name),
-        None => wanted == name,
+        None => wanted == name || is_of(name, wanted),
     }
 }
 
@@ -467,27 +414,5 @@ fn put_refusal(out: &mut Vec<u8>, target: &Target) {
     put(out, "service", name);
     put(out, "outcome", "failed");
     put(out, "message", why);
-    protocol::end(out);
-}
-
-fn put_finding(out: &mut Vec<u8>, finding: &Finding) {
-    let decision = match &finding.decision {
-        Decision::Start(_) => "start",
-        Decision::Restart(_) => "restart",
-        Decision::Apply(_) if finding.keys.is_empty() => "nothing",
-        Decision::Apply(_) => "apply",
-        Decision::Stop => "stop",
-        Decision::Refuse(_) => "refuse",
-    };
-    put(out, "service", &finding.name);
-    put(out, "decision", decision);
-    if !finding.keys.is_empty() {
-        put(out, "keys", &finding.keys.join(", "));
-    }
-    if let Decision::Refuse(lines) = &finding.decision {
-        for line in lines.lines() {
-            put(out, "complaint", line);
-        }
-    }
     protocol::end(out);
 }

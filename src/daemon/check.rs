@@ -5,15 +5,15 @@ use std::path::Path;
 use super::confdir::{Directory, Entry};
 use super::options::Options;
 use super::start::{Ending, complain, say};
-use super::{reload, spawn};
-use crate::config::{Spec, parse};
+use super::{instances, reload, spawn};
+use crate::config::{Spec, instances as templates, parse};
 use crate::sys;
 
 /// Says on stdout what is wrong with the files, and with what they name.
 pub(super) fn check(options: Options) -> Ending {
     let path = options.directory;
     let entries = match Directory::list(&path) {
-        Ok(entries) => entries,
+        Ok(entries) => instances::complete(&path, entries, &options.defaults),
         Err(error) => {
             complain(&format!("Can't open {}: {}", path.display(), sys::explain(&error)));
             return Ending::NoDirectory;
@@ -31,13 +31,13 @@ fn examine(directory: &Path, entry: &Entry, defaults: &Spec) -> Vec<String> {
     if let Some(refusal) = &entry.refusal {
         return vec![refusal.clone()];
     }
-    let file = directory.join(&entry.name);
+    let file = directory.join(&entry.file);
     let text = match Directory::read(&file) {
         Ok(Some(text)) => text,
         Ok(None) => return Vec::new(),
         Err(error) => return vec![format!("{}: {}", file.display(), sys::explain(&error))],
     };
-    let spec = match parse(&text, defaults) {
+    let spec = match templates::make(&entry.name, &text).read(defaults) {
         Ok(spec) => spec,
         Err(complaints) => return reload::locate(&file, &complaints),
     };

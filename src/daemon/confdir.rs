@@ -34,8 +34,10 @@ pub struct Directory {
 pub struct Entry {
     /// Its name, as far as it can be shown.
     pub name: String,
-    /// Why it cannot be one, if its name is to blame.
+    /// Why it cannot be one, if its name or its template is to blame.
     pub refusal: Option<String>,
+    /// The name of its file.
+    pub file: String,
 }
 
 impl Directory {
@@ -111,7 +113,7 @@ impl Directory {
         }
     }
 
-    /// All entries by name, without those that are silently no services.
+    /// All services and templates by name, without what is silently neither.
     ///
     /// # Errors
     /// What opendir(3) and readdir(3) say; a half-read directory is none.
@@ -128,7 +130,7 @@ impl Directory {
             let name = file_name.to_string_lossy().into_owned();
             let refusal = match names::judge(file_name.as_bytes()) {
                 Name::Skip => continue,
-                Name::Service => None,
+                Name::Service | Name::Template => None,
                 Name::TooLong => Some(format!(
                     "Configuration file name {} is too long (max: {})",
                     visible(&name),
@@ -143,7 +145,7 @@ impl Directory {
             }
             // No service has a refused name, so it can be one that is safe to show.
             let name = if refusal.is_some() { visible(&name) } else { name };
-            list.push(Entry { name, refusal });
+            list.push(Entry { file: name.clone(), name, refusal });
         }
         list.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         Ok(list)
@@ -155,7 +157,8 @@ impl Directory {
         let names = entries.filter_map(|entry| {
             let name = entry.file_name().into_string().ok()?;
             let name = name.strip_suffix(".disabled")?;
-            (names::judge(name.as_bytes()) == Name::Service).then(|| name.to_owned())
+            let is_one = matches!(names::judge(name.as_bytes()), Name::Service | Name::Template);
+            is_one.then(|| name.to_owned())
         });
         names.collect()
     }

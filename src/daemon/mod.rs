@@ -13,6 +13,8 @@ mod confdir;
 mod deeds;
 mod events;
 mod family;
+mod files;
+mod instances;
 mod logger;
 mod logs;
 mod options;

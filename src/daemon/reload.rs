@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use super::confdir::{Directory, Entry};
 use super::report::{Level, report};
-use super::{DOORBELL, Daemon, logger, sys};
+use super::{DOORBELL, Daemon, instances, logger, sys};
+use crate::config::instances::{self as templates, order};
 use crate::config::{Complaint, keys, parse};
 use crate::supervise::{Definition, Event, Moment, Slot, State, Stay, Want};
 
@@ -85,7 +86,7 @@ impl Daemon {
     pub(super) fn compare(&mut self, mut each: impl FnMut(&mut Daemon, Finding)) {
         let path = self.directory.path.clone();
         let entries = match Directory::list(&path) {
-            Ok(entries) => entries,
+            Ok(entries) => instances::complete(&path, entries, &self.defaults),
             // Nothing is known to be gone, so everything keeps running.
             Err(error) => {
                 let why = format!("Can't open {}: {}", path.display(), sys::explain(&error));
@@ -105,8 +106,17 @@ impl Daemon {
                 }
                 Ok(Some(finding)) => each(self, finding),
             }
-            missing.retain(|&it| Some(it) != slot);
+            // What a template asked for is not gone while nobody can read that.
+            let is_refused = entry.refusal.is_some() && templates::is_template(&entry.name);
+            let is_kept = |it: Slot| {
+                let service = self.supervisor.get(it).filter(|_| is_refused);
+                Some(it) == slot
+                    || service.is_some_and(|it| templates::is_of(&it.name, &entry.name))
+            };
+            missing.retain(|&it| !is_kept(it));
         }
+        let name = |slot: &Slot| self.supervisor.get(*slot).map_or("", |it| &it.name);
+        missing.sort_by(|one, other| order(name(other), name(one)));
         for slot in missing {
             let Some(service) = self.supervisor.get(slot) else { continue };
             if service.stay == Stay::Here {
@@ -136,7 +146,7 @@ impl Daemon {
         if let Some(refusal) = &entry.refusal {
             return found(Decision::Refuse(refusal.clone()), Vec::new());
         }
-        let file = path.join(&entry.name);
+        let file = path.join(&entry.file);
         let text = match Directory::read(&file) {
             Ok(text) => text.ok_or(())?,
             Err(error) => {
@@ -147,17 +157,20 @@ impl Daemon {
         // What is on its way out comes back as a new service.
         let service = slot.and_then(|slot| self.supervisor.get(slot));
         let service = service.filter(|service| service.stay == Stay::Here);
-        if service.is_some_and(|service| *service.definition.text == *text) {
+        let mut made = templates::make(&entry.name, &text);
+        let is_same = service.is_some_and(|service| *service.definition.text == *made.text);
+        if is_same && made.wrong.is_empty() {
             return Ok(None);
         }
-        let spec = match parse(&text, &self.defaults) {
+        let spec = match made.read(&self.defaults) {
             Ok(spec) => spec,
             Err(complaints) => {
                 let lines = locate(&file, &complaints).join("\n");
                 return found(Decision::Refuse(lines), Vec::new());
             }
         };
-        let definition = Definition { text: text.into(), policy: spec.policy.clone().into() };
+        let definition =
+            Definition { text: made.text.into_owned().into(), policy: spec.policy.clone().into() };
         let Some(service) = service else { return found(Decision::Start(definition), Vec::new()) };
         let old = parse(&service.definition.text, &self.defaults).unwrap_or_default();
         let mut changes = keys::differences(&old, &spec);
@@ -229,6 +242,9 @@ impl Daemon {
         let service = slot.and_then(|slot| self.supervisor.get(slot));
         if service.is_some_and(|service| service.stay == Stay::Here) {
             self.tell_file(Level::Info, &name, "new file refused, kept as it was");
+        }
+        if self.supervisor.services().any(|(_, it)| templates::is_of(&it.name, &name)) {
+            self.tell_file(Level::Info, &name, "template refused, its instances kept as they were");
         }
         self.refused.insert(name, lines);
     }

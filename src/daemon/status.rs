@@ -103,9 +103,9 @@ impl Daemon {
     }
 
     fn put_file(&self, out: &mut Vec<u8>, service: &Service, spec: &Spec) {
-        let file = self.directory.path.join(&*service.name);
+        let file = self.file_of(&service.name);
         put(out, "file", &file.to_string_lossy());
-        for key in keys::all().filter(|key| key.name != "env") {
+        for key in keys::all().filter(|key| !matches!(key.name, "env" | "instances")) {
             let value = (key.get)(spec);
             match key.name {
                 "cmd" => put(out, "cmd", &value),

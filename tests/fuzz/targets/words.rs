@@ -26,7 +26,7 @@ fuzz_target!(|bytes: &[u8]| {
 
 fn name(bytes: &[u8]) {
     match judge(bytes) {
-        Name::Service => {
+        Name::Service | Name::Template => {
             assert!((1..=64).contains(&bytes.len()));
             assert!(bytes.is_ascii() && !bytes.contains(&b'/') && bytes[0] != b'.');
         }
