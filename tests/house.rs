@@ -161,6 +161,19 @@ fn examples_are_accepted() {
 }
 
 #[test]
+fn every_key_has_its_memory_measured() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench/going.d");
+    let output = check_copies(&folder);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    let files = fs::read_dir(&folder).expect("the services").map(|it| it.expect("one").path());
+    let text: String = files.map(|it| fs::read_to_string(it).expect("a file")).collect();
+    for name in keys::names() {
+        let is_used = text.lines().any(|line| line.split_once('=').is_some_and(|it| it.0 == name));
+        assert!(is_used, "no file in tests/bench/going.d uses {name}=, so nobody measures it");
+    }
+}
+
+#[test]
 fn a_bad_example_would_be_seen() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bad-examples");
     fs::create_dir_all(&folder).expect("a folder");
