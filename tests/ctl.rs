@@ -156,7 +156,7 @@ fn signals_reach_the_main_process() {
     let mut going = place.start(&[]);
     going.wait_started("web");
     wait_until("it to listen", || place.read("out") == "ready\n");
-    assert_eq!(good(&place, &["hup", "web"]), "web: SIGHUP sent\n");
+    assert_eq!(good(&place, &["hup", "web"]), "web: told to read its configuration again\n");
     wait_until("the first", || place.read("out") == "ready\nhup\n");
     assert_eq!(good(&place, &["signal", "usr1", "web"]), "web: SIGUSR1 sent\n");
     wait_until("the second", || place.read("out") == "ready\nhup\nusr\n");

@@ -12,6 +12,8 @@
 
 mod common;
 
+#[path = "lives/changes.rs"]
+mod changes;
 #[path = "control/client.rs"]
 #[expect(dead_code, clippy::disallowed_methods, reason = "it can more than is needed here")]
 mod client;

@@ -2,6 +2,7 @@
 //! the manual and the house test all read it, so that a key added here is known
 //! everywhere, and none is known anywhere else.
 
+mod changes;
 mod child;
 mod instances;
 mod life;
@@ -82,12 +83,13 @@ const PLAIN: Key = Key {
 };
 
 /// The table, a room for each thing there is to say of a service.
-static ROOMS: [&[Key]; 7] = [
+static ROOMS: [&[Key]; 8] = [
     &process::KEYS,
     &child::KEYS,
     &limits::KEYS,
     &life::KEYS,
     &output::KEYS,
+    &changes::KEYS,
     &instances::KEYS,
     &people::KEYS,
 ];
@@ -142,7 +144,7 @@ mod tests {
     use super::*;
 
     /// Values of every key that differ from its default, as `get` writes them.
-    const OTHERS: [(&str, &str); 65] = [
+    const OTHERS: [(&str, &str); 68] = [
         ("cmd", "/bin/sh -c 'exec a'"),
         ("cwd", "/tmp"),
         ("user", "nobody"),
@@ -204,6 +206,9 @@ mod tests {
         ("log-full", "block"),
         ("log-prefix", "yes"),
         ("log-truncate", "yes"),
+        ("reload-signal", "none"),
+        ("watch", "/etc/a b"),
+        ("on-watch", "reload-signal"),
         ("instances", "4"),
         ("tag", "web front-end"),
         ("control", "www @staff"),
@@ -253,14 +258,14 @@ mod tests {
             all().filter(|key| key.effect == Effect::Now).map(|key| key.name).collect();
         let expected = "restart success min-uptime backoff backoff-max jitter strikes burst stop \
                         kill log-size log-keep log-compress log-timestamps log-strip-ansi \
-                        log-rate log-full log-truncate instances tag control description";
+                        log-rate log-full log-truncate reload-signal watch on-watch instances tag control description";
         assert_eq!(now.join(" "), expected);
     }
 
     #[test]
     fn lists_get_longer_and_env_keeps_its_defaults() {
         let repeating: Vec<&str> = all().filter(|key| key.repeats).map(|key| key.name).collect();
-        let expected = "env env-file unset-env read-only writable success tag control";
+        let expected = "env env-file unset-env read-only writable success watch tag control";
         assert_eq!(repeating.join(" "), expected);
         let mut spec = changed("success", "2");
         (find("success").unwrap().set)(&mut spec, "TERM").unwrap();

@@ -27,7 +27,7 @@ pub enum Name {
 
 /// Judges the name of a file.
 pub fn judge(name: &[u8]) -> Name {
-    if is_skipped(name) {
+    if name == b"@" || is_aside(name) {
         return Name::Skip;
     }
     if name.len() > NAME_MAX {
@@ -55,11 +55,11 @@ pub fn judge(name: &[u8]) -> Name {
     }
 }
 
-fn is_skipped(name: &[u8]) -> bool {
+/// Whether a file was set aside or is hidden, by whatever made it so.
+pub fn is_aside(name: &[u8]) -> bool {
     let last_part = name.rsplit(|&byte| byte == b'.').next().unwrap_or(name);
     name.starts_with(b".")
         || name.ends_with(b"~")
-        || name == b"@"
         || (last_part.len() < name.len() && last_part.starts_with(b"dpkg-"))
         || ASIDE.iter().any(|ending| name.ends_with(ending.as_bytes()))
 }

@@ -1,6 +1,7 @@
 //! From a text to a spec, or to everything that is wrong with it. A file is
 //! taken whole or not at all: half a spec would be a service nobody wrote.
 
+use super::changes::Reaction;
 use super::grammar::{self, Line, show, trim};
 use super::keys::{find, names};
 use super::nearest::nearest;
@@ -77,6 +78,7 @@ fn check_whole(text: &[u8], spec: &Spec, seen: &Seen, complaints: &mut Vec<Compl
     if spec.cmd.is_empty() && line_of(text, "cmd") == 0 {
         complaints.insert(0, Complaint { line: 0, message: "no cmd= line".into() });
     }
+    check_reaction(spec, seen, complaints);
     let (least, most) = (first_line(seen, "backoff"), first_line(seen, "backoff-max"));
     // A value that could not be read is still the default, and would be
     // compared with something the operator never meant it to meet.
@@ -88,6 +90,16 @@ fn check_whole(text: &[u8], spec: &Spec, seen: &Seen, complaints: &mut Vec<Compl
             show(&show_duration(spec.policy.backoff_max)),
             show(&show_duration(spec.policy.backoff)),
         );
+        let place = complaints.partition_point(|complaint| complaint.line <= line);
+        complaints.insert(place, Complaint { line, message });
+    }
+}
+
+/// Nothing is to be sent that is no signal.
+fn check_reaction(spec: &Spec, seen: &Seen, complaints: &mut Vec<Complaint>) {
+    let line = first_line(seen, "on-watch");
+    if spec.changes.reaction == Reaction::Signal && spec.changes.signal.is_none() {
+        let message = "on-watch= is \"reload-signal\", but reload-signal= is \"none\"".into();
         let place = complaints.partition_point(|complaint| complaint.line <= line);
         complaints.insert(place, Complaint { line, message });
     }

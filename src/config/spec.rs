@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::changes::Changes;
 use super::child::Sandbox;
 use super::limits::Limits;
 
@@ -52,6 +53,8 @@ pub struct Spec {
     pub description: String,
     /// How many instances a template has beside those with files.
     pub instances: u32,
+    /// How it learns of changes of its own.
+    pub changes: Changes,
 }
 
 /// Where a standard stream leads.
@@ -240,6 +243,7 @@ impl Default for Spec {
             control: Vec::new(),
             description: String::new(),
             instances: 0,
+            changes: Changes::default(),
         }
     }
 }

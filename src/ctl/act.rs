@@ -57,7 +57,7 @@ pub fn deed(session: &Session, name: &str, matches: &ArgMatches) -> Result<Endin
     let (command, signal) = match name {
         "enable" => (Command::Enable, None),
         "disable" => (Command::Disable, None),
-        "hup" => (Command::Signal, Some(Signal(1))),
+        "hup" => (Command::Hup, None),
         _ => (Command::Signal, options::value::<Signal>(matches, "signal")),
     };
     let reply = session.ask(&Request { signal, ..request(command, matches) })?;
@@ -67,9 +67,10 @@ pub fn deed(session: &Session, name: &str, matches: &ArgMatches) -> Result<Endin
         print(&json::blocks(&reply, "services", &[]))?;
         return Ok(ending);
     }
-    let done = match signal {
-        Some(signal) => format!("{signal} sent"),
-        None => format!("{name}d"),
+    let done = match (command, signal) {
+        (_, Some(signal)) => format!("{signal} sent"),
+        (Command::Hup, None) => "told to read its configuration again".to_owned(),
+        _ => format!("{name}d"),
     };
     for outcome in outcomes.iter().filter(|outcome| outcome.is_good()) {
         let already = if outcome.outcome == "already" { "already " } else { "" };

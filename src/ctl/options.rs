@@ -119,7 +119,7 @@ const ORDERING: [Entry; 8] = [
     ("stop", "Stop services, and wait until nothing of them runs", patient),
     ("restart", "Stop and start services, and wait until they are up", patient),
     ("retry", "End the quarantine of services now", patient),
-    ("hup", "Send SIGHUP to services", |it| it.arg(names(1))),
+    ("hup", "Tell services to read their configuration again", |it| it.arg(names(1))),
     ("enable", "Let services be started, now and after every boot", |it| it.arg(names(1))),
     ("disable", "Stop services, and keep them down after every boot", |it| it.arg(names(1))),
     ("signal", "Send a signal to services", |it| {

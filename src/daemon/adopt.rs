@@ -253,9 +253,12 @@ impl Daemon {
                 self.legacy.taken += 1;
                 let birth = birth.filter(|birth| birth.is_of(pid, stat.started));
                 self.keep(slot, &stat, birth);
-                let is_same = birth.zip(spec).is_none_or(|(birth, spec)| {
-                    birth.text == text || birth.values == values(&spec)
-                });
+                if let Some(spec) = &spec {
+                    self.rewatch_files(slot, spec);
+                }
+                let is_same = birth
+                    .zip(spec.as_ref())
+                    .is_none_or(|(birth, spec)| birth.text == text || birth.values == values(spec));
                 if !is_same && self.supervisor.get(slot).is_some_and(|it| it.want == Want::Up) {
                     report!(self.reporter, Level::Info, "{name}: changed meanwhile, restarted");
                     self.supervisor.step(slot, Event::Restart, self.now);

@@ -75,6 +75,7 @@ fn needs_all(command: Command) -> bool {
         | Command::Restart
         | Command::Retry
         | Command::Signal
+        | Command::Hup
         | Command::Events
         | Command::Myself
         | Command::Ping
@@ -99,6 +100,7 @@ impl Daemon {
             | Command::Restart
             | Command::Retry
             | Command::Signal
+            | Command::Hup
             | Command::ClearLog
             | Command::Send => self.answer_order(client, &request),
             Command::ReopenLogs => {
@@ -314,6 +316,7 @@ impl Daemon {
                 is_held.then_some(Event::Start)
             }
             Command::ClearLog => return self.order_clear(slot),
+            Command::Hup => return self.order_hup(slot),
             Command::Send => {
                 let text = request.text.as_deref().unwrap_or("");
                 return self.send_input(slot, text).err().unwrap_or(("done", ""));
@@ -347,7 +350,11 @@ impl Daemon {
     }
 
     /// To the main process alone, as every other sender would.
-    fn order_signal(&mut self, slot: Slot, signal: Signal) -> (&'static str, &'static str) {
+    pub(super) fn order_signal(
+        &mut self,
+        slot: Slot,
+        signal: Signal,
+    ) -> (&'static str, &'static str) {
         let Some(service) = self.supervisor.get(slot) else { return ("failed", "it is gone") };
         let Some(pid) = service.state.pid() else { return ("failed", "it does not run") };
         match self.legacy.send(pid, signal, false) {

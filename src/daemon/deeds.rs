@@ -50,6 +50,7 @@ impl Daemon {
             }
             Some(Action::Forget) => {
                 self.forget_pipes(slot);
+                self.unwatch(slot);
                 self.supervisor.forget(slot);
             }
         }
@@ -60,6 +61,8 @@ impl Daemon {
         let service = self.supervisor.get(slot).ok_or(failed)?;
         let spec = self.spec(slot).ok_or(failed)?;
         let is_logger = *service.name == *logger::NAME;
+        self.watch_files(slot, &spec);
+        let service = self.supervisor.get(slot).ok_or(failed)?;
         let mut program = spawn::prepare(&service.name, &spec)?;
         let run = self.connect_streams(&spec, &mut program)?;
         // Ours until the child has its own.

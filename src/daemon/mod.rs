@@ -8,6 +8,7 @@
 
 mod adopt;
 mod answer;
+mod changes;
 mod check;
 mod confdir;
 mod deeds;
@@ -32,6 +33,7 @@ mod state;
 mod status;
 mod tell;
 mod upgrade;
+mod wake;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -82,6 +84,8 @@ struct Daemon {
     /// Families to be signalled when this turn's decisions are made.
     families: Vec<(Slot, Pid, Whom, Signal)>,
     reread: Option<reload::Due>,
+    /// What services watch, if any does.
+    watching: Option<Box<changes::Watching>>,
     /// The services of the first reading have been started.
     is_started: bool,
     /// The tokens of all that has something to say in this turn.
@@ -119,6 +123,7 @@ impl Daemon {
             self.hear_children();
             self.supervisor.tick(self.now);
             self.reread_directory();
+            self.look_at_changes();
             self.serve_clients();
             self.settle();
             self.talk_to_logger();
@@ -131,12 +136,7 @@ impl Daemon {
 
     /// Sleeps until something happens or the earliest deadline has come.
     fn wait(&mut self) -> io::Result<()> {
-        let reread_at = self.reread.map(|due| due.at);
-        let server_at = self.server.as_ref().and_then(|server| server.wake_at(self.now));
-        let turn_at = self.supervisor.has_turns().then_some(self.now);
-        let look_at = self.legacy.wake_at(self.now);
-        let wake_at = [self.supervisor.deadline(), reread_at, server_at, turn_at, look_at];
-        let timeout = wake_at.into_iter().flatten().min().map(|wake_at| wake_at.since(self.now));
+        let timeout = self.wake_at().map(|wake_at| wake_at.since(self.now));
         match self.poll.poll(&mut self.polled, timeout) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
             _ => {}

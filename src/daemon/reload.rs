@@ -51,11 +51,18 @@ pub enum Decision {
     Refuse(String),
 }
 
+impl Due {
+    /// When it is due after one more ring.
+    pub fn ring(due: Option<Due>, now: Moment) -> Due {
+        let latest = due.map_or(now.after(PATIENCE), |due| due.latest);
+        Due { at: now.after(QUIET).min(latest), latest }
+    }
+}
+
 impl Daemon {
     /// Has the directory read when it has been quiet for a moment.
     pub(super) fn ring(&mut self) {
-        let latest = self.reread.map_or(self.now.after(PATIENCE), |due| due.latest);
-        self.reread = Some(Due { at: self.now.after(QUIET).min(latest), latest });
+        self.reread = Some(Due::ring(self.reread, self.now));
     }
 
     /// Hears the doorbell, and reads the directory if it is time.
@@ -208,6 +215,9 @@ impl Daemon {
             (Decision::Apply(definition), Some(slot)) => {
                 self.supervisor.redefine(slot, definition);
                 self.renew_log(slot);
+                if let Some(spec) = self.spec(slot).filter(|_| keys.contains(&"watch")) {
+                    self.watch_files(slot, &spec);
+                }
                 let state = self.supervisor.get(slot).map(|service| service.state);
                 let fact = match (keys.is_empty(), state) {
                     (true, _) => "comment only, nothing",
@@ -249,7 +259,7 @@ impl Daemon {
         self.refused.insert(name, lines);
     }
 
-    fn tell_file(&mut self, level: Level, name: &str, fact: &str) {
+    pub(super) fn tell_file(&mut self, level: Level, name: &str, fact: &str) {
         report!(self.reporter, level, "{name}: {fact}");
         if level < Level::Debug {
             self.events_ring.file(self.now, name, fact);

@@ -230,6 +230,7 @@ impl Daemon {
             clearing: Vec::new(),
             families: Vec::new(),
             reread: None,
+            watching: None,
             is_started: false,
             heard: Vec::new(),
             logs,

@@ -31,6 +31,8 @@ pub enum Command {
     Retry,
     /// Send a signal.
     Signal,
+    /// Send the one upon which it reads its configuration again.
+    Hup,
     /// Let it be started from now on.
     Enable,
     /// Keep it down from now on.
@@ -58,7 +60,7 @@ pub enum Command {
 }
 
 /// The words for the commands.
-const COMMANDS: [(&str, Command); 19] = [
+const COMMANDS: [(&str, Command); 20] = [
     ("status", Command::Status),
     ("why", Command::Why),
     ("start", Command::Start),
@@ -66,6 +68,7 @@ const COMMANDS: [(&str, Command); 19] = [
     ("restart", Command::Restart),
     ("retry", Command::Retry),
     ("signal", Command::Signal),
+    ("hup", Command::Hup),
     ("enable", Command::Enable),
     ("disable", Command::Disable),
     ("reload", Command::Reload),
@@ -101,6 +104,7 @@ impl Command {
             | Command::Restart
             | Command::Retry
             | Command::Signal
+            | Command::Hup
             | Command::Enable
             | Command::Disable
             | Command::ClearLog
