@@ -21,3 +21,5 @@ mod client;
 mod ctl;
 #[path = "lives/instances.rs"]
 mod instances;
+#[path = "lives/rolling.rs"]
+mod rolling;

@@ -16,6 +16,7 @@ mod log;
 mod metrics;
 mod options;
 mod plan;
+mod rolling;
 mod screen;
 mod send;
 mod shell;
@@ -141,6 +142,7 @@ fn perform(session: &Session, matches: &ArgMatches) -> Result<Ending, Trouble> {
         "fg" => foreground::foreground(session, inner),
         "top" => top::top(session),
         "wait" => wait::wait(session, inner),
+        "restart" if options::has(inner, "rolling") => rolling::restart(session, inner),
         "start" | "stop" | "restart" | "retry" | "shutdown" => act::order(session, name, inner),
         "hup" | "signal" | "enable" | "disable" => act::deed(session, name, inner),
         "reload" => act::reload(session, inner),

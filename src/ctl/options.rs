@@ -117,7 +117,10 @@ const LOOKING: [Entry; 5] = [
 const ORDERING: [Entry; 8] = [
     ("start", "Start services, and wait until they are up", patient),
     ("stop", "Stop services, and wait until nothing of them runs", patient),
-    ("restart", "Stop and start services, and wait until they are up", patient),
+    ("restart", "Stop and start services, and wait until they are up", |it| {
+        let rolling = flag("rolling").help("One after another, each when the last one is up");
+        patient(it).arg(rolling.conflicts_with("no-wait"))
+    }),
     ("retry", "End the quarantine of services now", patient),
     ("hup", "Tell services to read their configuration again", |it| it.arg(names(1))),
     ("enable", "Let services be started, now and after every boot", |it| it.arg(names(1))),
