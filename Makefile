@@ -24,6 +24,8 @@ CARGO_TARGET_DIR ?= target
 BUILT = $(CARGO_TARGET_DIR)/built
 
 PROGRAMS = going going-log goingctl
+# What cargo is told of the programs that are built when they are asked for.
+FEATURES =
 
 all: static
 
@@ -60,15 +62,20 @@ static:
 	src=$$(rustc --print sysroot)/lib/rustlib/src/rust/library/Cargo.toml; \
 	if is_lean; then test -f "$$src" || rustup component add rust-src || :; fi; \
 	if is_lean && test -f "$$src" && RUSTC_BOOTSTRAP=1 RUSTFLAGS="$$RUSTFLAGS $(LEAN_FLAGS)" \
-		$(CARGO) build --release --locked $(BUILD_STD) \
+		$(CARGO) build --release --locked $(FEATURES) $(BUILD_STD) \
 		-Zbuild-std-features=optimize_for_size $$host $$target && \
 		$(CARGO_TARGET_DIR)/$$target/release/going --version >/dev/null; then :; else \
 		echo "Building with the toolchain's own std: going gets 370 kB larger."; \
-		$(CARGO) build --release --locked $$host $$target; \
+		$(CARGO) build --release --locked $(FEATURES) $$host $$target; \
 	fi; \
 	mkdir -p $(BUILT); \
 	for program in $(PROGRAMS); do \
 		install -m 755 $(CARGO_TARGET_DIR)/$$target/release/$$program $(BUILT)/$$program; done
+
+# going-web(8), which needs a few crates more. `make install` takes it along.
+web: FEATURES = --features web
+web: PROGRAMS += going-web
+web: static
 
 # Only where nothing was built yet, so that `sudo make install` needs no cargo.
 $(BUILT)/going:
@@ -88,9 +95,9 @@ run: static
 check:
 	@./tests/need cargo fmt clippy mandoc
 	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --all-targets --all-features -- -D warnings
 	mandoc -Tlint -W warning man/*.[1-9]
-	$(CARGO) test --locked --test house
+	$(CARGO) test --locked --all-features --test house
 
 test: static
 	@./tests/need cargo busybox unshare
@@ -116,6 +123,9 @@ install: $(BUILT)/going
 	for program in going-log going; do \
 		install -m 755 $(BUILT)/$$program "$(DESTDIR)$(sbindir)/.$$program.new" && \
 		mv -f "$(DESTDIR)$(sbindir)/.$$program.new" "$(DESTDIR)$(sbindir)/$$program" || exit; done
+	! test -f $(BUILT)/going-web || { \
+		install -m 755 $(BUILT)/going-web "$(DESTDIR)$(sbindir)/.going-web.new" && \
+		mv -f "$(DESTDIR)$(sbindir)/.going-web.new" "$(DESTDIR)$(sbindir)/going-web"; }
 	install -m 755 $(BUILT)/goingctl "$(DESTDIR)$(bindir)/.goingctl.new"
 	mv -f "$(DESTDIR)$(bindir)/.goingctl.new" "$(DESTDIR)$(bindir)/goingctl"
 	install -d $(COMPLETIONS)
@@ -133,7 +143,8 @@ COMPLETIONS = "$(DESTDIR)$(bashdir)" "$(DESTDIR)$(zshdir)" "$(DESTDIR)$(fishdir)
 
 # The services in going.d stay.
 uninstall:
-	rm -f "$(DESTDIR)$(sbindir)/going" "$(DESTDIR)$(sbindir)/going-log" "$(DESTDIR)$(bindir)/goingctl"
+	rm -f "$(DESTDIR)$(sbindir)/going" "$(DESTDIR)$(sbindir)/going-log" \
+		"$(DESTDIR)$(sbindir)/going-web" "$(DESTDIR)$(bindir)/goingctl"
 	rm -f "$(DESTDIR)$(bashdir)/goingctl" "$(DESTDIR)$(zshdir)/_goingctl" \
 		"$(DESTDIR)$(fishdir)/goingctl.fish"
 	for page in man/*.[578]; do \

@@ -20,3 +20,5 @@ pub mod log;
 pub mod protocol;
 pub mod supervise;
 pub mod sys;
+#[cfg(feature = "web")]
+pub mod web;

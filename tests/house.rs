@@ -116,6 +116,26 @@ fn flags_are_the_same_in_program_help_and_manual() {
 }
 
 #[test]
+fn flags_of_the_other_programs_are_the_same_in_help_and_manual() {
+    let mut programs = vec![("log", env!("CARGO_BIN_EXE_going-log"))];
+    programs.extend(option_env!("CARGO_BIN_EXE_going-web").map(|binary| ("web", binary)));
+    for (name, binary) in programs {
+        let output = Command::new(binary).arg("--help").output().expect("it runs");
+        assert!(output.status.success(), "{output:?}");
+        let folder = format!("src/{name}/");
+        let program = program_sources();
+        let program = program.iter().filter(|source| source.path.starts_with(&folder));
+        let program = program.flat_map(|source| rules::flags_of_source(&source.text)).collect();
+        let help = rules::flags_of_help(&String::from_utf8_lossy(&output.stdout));
+        let page = format!("man/going-{name}.8");
+        let manual = rules::flags_of_manual(&read(&page));
+        let program = ("the program", &program);
+        assert_clean(&rules::differences(program, ("--help", &help)));
+        assert_clean(&rules::differences(program, (&page, &manual)));
+    }
+}
+
+#[test]
 fn keys_are_the_same_in_program_and_manual() {
     let page = rules::keys_of_manual(&read("man/going.5"));
     let told = keys::all().map(|key| ManualKey {

@@ -88,7 +88,7 @@ pub fn object(message: &Message) -> Map<String, Value> {
 }
 
 /// A block of status or why, with all of its keys.
-fn service(message: &Message, row: Option<&Row>) -> Map<String, Value> {
+pub fn service(message: &Message, row: Option<&Row>) -> Map<String, Value> {
     let mut object = object(message);
     for key in STATUS {
         object.entry(name(key)).or_insert_with(|| value(message, key));

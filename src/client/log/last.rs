@@ -15,16 +15,24 @@ pub fn last_lines(
     count: u64,
     before: Option<u64>,
 ) -> Result<Vec<Vec<u8>>, String> {
-    let choice = Choice { lines: Some(count), before, ..Choice::default() };
+    chosen_lines(sources, &Choice { lines: Some(count), before, ..Choice::default() })
+}
+
+/// The last lines of these logs that are meant by a choice, which must say how
+/// many, without their line ends.
+///
+/// # Errors
+/// As [`last_lines`].
+pub fn chosen_lines(sources: Vec<Source>, choice: &Choice) -> Result<Vec<Vec<u8>>, String> {
     let mut found: Vec<(u64, Vec<u8>)> = Vec::new();
     for source in sources {
         let path = source.path.clone();
         let failed = |error| files::explain(&path, &error);
-        let plan = tail::plan(&path, &choice).map_err(failed)?;
+        let plan = tail::plan(&path, choice).map_err(failed)?;
         let mut stream = Stream::new(source, plan.parts);
         loop {
-            let next = stream.next(&choice).map_err(failed)?;
-            if next == Next::End && !stream.has_rest(&choice) {
+            let next = stream.next(choice).map_err(failed)?;
+            if next == Next::End && !stream.has_rest(choice) {
                 break;
             }
             let line = stream.line();
@@ -33,8 +41,9 @@ pub fn last_lines(
             stream.clear();
         }
     }
+    let count = choice.lines.and_then(|count| usize::try_from(count).ok()).unwrap_or(usize::MAX);
     // Of several logs, each has given its last lines.
     found.sort_by_key(|(time, _)| *time);
-    let extra = found.len().saturating_sub(usize::try_from(count).unwrap_or(usize::MAX));
+    let extra = found.len().saturating_sub(count);
     Ok(found.into_iter().skip(extra).map(|(_, line)| line).collect())
 }

@@ -10,7 +10,7 @@ pub mod stream;
 pub mod tail;
 
 pub use choice::Choice;
-pub use last::last_lines;
+pub use last::{chosen_lines, last_lines};
 pub use stream::Source;
 
 use std::path::PathBuf;

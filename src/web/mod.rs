@@ -1,0 +1,43 @@
+//! going-web(8): going's socket for browsers and programs that speak HTTP. It
+//! listens to strangers, so it is a program and a user of its own, asks going
+//! like any client, and never touches a service, a file of one, or the run
+//! directory itself.
+
+mod api;
+mod auth;
+pub mod http;
+mod live;
+mod logs;
+mod options;
+mod page;
+mod route;
+mod rpc;
+mod server;
+mod start;
+mod users;
+mod wait;
+
+use std::sync::atomic::AtomicUsize;
+
+use crate::client::Place;
+
+pub use options::HELP;
+pub use start::main;
+
+/// What all threads share; none of it changes but the counts.
+struct Web {
+    /// Where going is.
+    place: Place,
+    /// Who may come in.
+    users: users::Users,
+    /// By which names we are called, besides addresses.
+    hosts: Vec<String>,
+    /// Nobody may change anything.
+    is_read_only: bool,
+    /// What a form must carry to show that it came from our own page.
+    token: String,
+    /// Connections there are.
+    connections: AtomicUsize,
+    /// Those of them which have no end.
+    streams: AtomicUsize,
+}

@@ -1,0 +1,24 @@
+//! going-web as browsers, programs and strangers meet it: the real program in front
+//! of a real going, spoken to over real sockets.
+
+#![cfg(feature = "web")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on panics; it may start programs"
+)]
+
+mod common;
+
+#[path = "web/api.rs"]
+mod api;
+#[path = "web/crowd.rs"]
+mod crowd;
+#[path = "web/guard.rs"]
+mod guard;
+#[path = "web/site.rs"]
+mod site;
+#[path = "web/supervisor.rs"]
+mod supervisor;

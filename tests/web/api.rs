@@ -1,0 +1,166 @@
+//! The REST interface: what goingctl can do, and what cannot be done.
+
+use serde_json::Value;
+
+use super::site::Site;
+use crate::common::{Place, Signal, wait_until};
+
+const LOGGING: [&str; 2] = ["-o", "stdout=log"];
+
+fn state(site: &Site, name: &str) -> String {
+    let service = site.get(&format!("/api/v1/services/{name}")).json();
+    service["state"].as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn services_are_told_and_ordered_about() {
+    let place = Place::new();
+    place.service("web", "cmd=sleep 1000\ntag=front\n");
+    place.service("db", "cmd=sleep 1000\nstdin=pipe\n");
+    let mut going = place.start(&[]);
+    going.wait_all_started(["web", "db"]);
+    let site = Site::open(&place, &[]);
+    wait_until("both are up", || site.get("/readyz").status == 200);
+    let all = site.get("/api/v1/services").json();
+    let names: Vec<_> =
+        all["services"].as_array().unwrap().iter().map(|it| &it["service"]).collect();
+    assert_eq!(names, ["db", "web"]);
+    let tagged = site.get("/api/v1/services?name=%40front").json();
+    assert_eq!(tagged["services"].as_array().unwrap().len(), 1);
+
+    let stopped = site.post("/api/v1/services/web/stop", "{\"wait\": true}");
+    assert_eq!(stopped.status, 200, "{stopped:?}");
+    assert_eq!(stopped.json()["services"][0]["state"], "down");
+    assert_eq!(state(&site, "web"), "down");
+    let started = site.post("/api/v1/start", "{\"names\": [\"@front\"], \"wait\": true}");
+    assert_eq!(started.json()["services"][0]["state"], "up");
+    let pid = |site: &Site| site.get("/api/v1/services/web").json()["pid"].as_u64();
+    let before = pid(&site);
+    assert_eq!(site.post("/api/v1/services/web/restart", "{\"wait\": true}").status, 200);
+    assert_ne!(pid(&site), before);
+    assert_eq!(site.post("/api/v1/services/db/send", "{\"text\": \"hello\"}").status, 200);
+    let denied = site.post("/api/v1/services/web/send", "{\"text\": \"hello\"}");
+    assert_eq!(denied.status, 409, "its stdin is no pipe: {denied:?}");
+    assert_eq!(site.post("/api/v1/services/web/signal", "{\"signal\": \"KILL\"}").status, 200);
+    wait_until("why tells of it", || {
+        let why = site.get("/api/v1/services/web/why").json();
+        let deaths = why["services"][0]["deaths"].as_array().unwrap().clone();
+        deaths.iter().any(|death| death["signal"] == "KILL" && death["ordered"] == false)
+    });
+}
+
+#[test]
+fn what_makes_no_sense_is_told_in_json() {
+    let place = Place::new();
+    place.service("web", "cmd=sleep 1000\n");
+    let mut going = place.start(&[]);
+    going.wait_started("web");
+    let site = Site::open(&place, &[]);
+    let code = |it: Value| it["error"]["code"].as_str().unwrap_or_default().to_owned();
+    for (path, status, word) in [
+        ("/api/v1/services/nope", 404, "unknown-service"),
+        ("/api/v1/services/*", 404, "unknown-service"),
+        ("/api/v1/services/..%2fx", 404, "unknown-address"),
+        ("/api/v1/services?name=nope", 404, "unknown-service"),
+        ("/api/v1/nothing", 404, "unknown-address"),
+        ("/api/v1/services/web/log?lines=x", 400, "invalid"),
+        ("/api/v1/services/web/log", 409, "failed"),
+        ("/api/v1/services/web/start", 405, "invalid"),
+        ("/api/v1/reload", 405, "invalid"),
+    ] {
+        let answer = site.get(path);
+        assert_eq!((answer.status, code(answer.json())), (status, word.to_owned()), "{path}");
+    }
+    for (path, body, status) in [
+        ("/api/v1/services/nope/start", "", 404),
+        ("/api/v1/services/web/dance", "", 404),
+        ("/api/v1/services/web/signal", "{}", 400),
+        ("/api/v1/services/web/signal", "{\"signal\": \"FOO\"}", 400),
+        ("/api/v1/services/web/start", "[]", 400),
+        ("/api/v1/services/web/start", "{", 400),
+        ("/api/v1/start", "{}", 400),
+        ("/api/v1/start", "{\"names\": []}", 400),
+        ("/api/v1/services", "", 405),
+    ] {
+        let answer = site.post(path, body);
+        assert_eq!(answer.status, status, "{path} {body}: {answer:?}");
+        assert!(answer.json()["error"]["message"].is_string(), "{answer:?}");
+    }
+    assert_eq!(
+        site.raw("PUT / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").status,
+        405
+    );
+}
+
+#[test]
+fn a_going_that_is_gone_is_shown_and_found_again() {
+    let place = Place::new();
+    place.service("web", "cmd=sleep 1000\n");
+    let mut going = place.start(&[]);
+    going.wait_started("web");
+    let site = Site::open(&place, &[]);
+    going.signal(Signal::SIGKILL);
+    going.wait_exit();
+    for path in ["/", "/api/v1/services", "/readyz"] {
+        assert_eq!(site.get(path).status, 503, "{path}");
+    }
+    assert!(site.get("/").body.contains("does not answer"));
+    assert_eq!(site.get("/api/v1/services").json()["error"]["code"], "no-going");
+    assert!(site.get("/metrics").body.starts_with("# TYPE going_up gauge"));
+    assert_eq!(site.get("/healthz").status, 200);
+    let _again = place.start(&[]);
+    wait_until("it is found again", || site.get("/readyz").status == 200);
+    assert!(site.get("/metrics").body.contains("going_service_up{service=\"web\"} 1\n"));
+}
+
+#[test]
+fn logs_and_events_come_as_they_are_made() {
+    let place = Place::new();
+    place.service("web", "cmd=sh -c 'echo one; echo \"<b>two\"; read it; echo \"got $it\"; exec sleep 1000'\nstdin=pipe\n");
+    let mut going = place.start(&LOGGING);
+    going.wait_started("web");
+    let site = Site::open(&place, &[]);
+    wait_until("its lines are written", || {
+        site.get("/api/v1/services/web/log?format=text").body.contains("two")
+    });
+    let found = site.get("/api/v1/services/web/log?grep=T.O&lines=5").json();
+    assert_eq!(found["lines"].as_array().unwrap().len(), 1, "{found}");
+    // The page has it as text.
+    let page = site.get("/services/web").body;
+    assert!(page.contains("&lt;b&gt;two") && !page.contains("<b>two"));
+
+    let log = site.follow("/api/v1/services/web/log/stream");
+    let events = site.follow("/api/v1/events/stream");
+    wait_until("the old lines", || log.seen("two"));
+    assert_eq!(site.post("/api/v1/services/web/send", "{\"text\": \"this\"}").status, 200);
+    wait_until("the new line", || log.seen("got this"));
+    assert_eq!(site.post("/api/v1/services/web/stop", "").status, 200);
+    wait_until("the event", || events.seen("\"state\":\"down\""));
+}
+
+#[test]
+fn every_address_of_the_description_is_there() {
+    let place = Place::new();
+    place.service("web", "cmd=sleep 1000\nstdin=pipe\n");
+    let mut going = place.start(&LOGGING);
+    going.wait_started("web");
+    let site = Site::open(&place, &[]);
+    let description = site.get("/api/v1/openapi.json").json();
+    let mut count = 0;
+    for (path, methods) in description["paths"].as_object().unwrap() {
+        let path =
+            format!("/api/v1{}", path.replace("{name}", "web").replace("{order}", "restart"));
+        for method in methods.as_object().unwrap().keys().filter(|_| !path.ends_with("/stream")) {
+            // These would end the test.
+            if path.ends_with("/shutdown") || path.ends_with("/upgrade") {
+                continue;
+            }
+            let body = "{\"names\": [\"web\"], \"signal\": \"CONT\", \"text\": \"x\"}";
+            let answer = if method == "get" { site.get(&path) } else { site.post(&path, body) };
+            assert!([200, 202, 409].contains(&answer.status), "{method} {path}: {answer:?}");
+            assert!(methods[method]["responses"][answer.status.to_string()].is_object(), "{path}");
+            count += 1;
+        }
+    }
+    assert!(count > 20, "{count}");
+}

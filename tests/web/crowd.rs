@@ -1,0 +1,55 @@
+//! Many clients, slow ones and such as speak no HTTP, do not keep others waiting.
+
+use std::io::Write;
+use std::net::TcpStream;
+
+use super::site::Site;
+use crate::common::{Place, status};
+
+#[test]
+fn a_thousand_slow_clients_keep_nobody_waiting() {
+    let place = Place::new();
+    place.service("web", "cmd=sleep 1000\n");
+    let mut going = place.start(&[]);
+    going.wait_started("web");
+    let site = Site::open(&place, &[]);
+    let slow: Vec<TcpStream> = (0..1000)
+        .map(|_| {
+            let mut stream = TcpStream::connect(("127.0.0.1", site.port)).unwrap();
+            stream.write_all(b"GET / HTTP/1.1\r\nHost: loc").unwrap();
+            stream
+        })
+        .collect();
+    assert_eq!(site.get("/api/v1/services/web").status, 200);
+    let threads: usize = status(site.pid(), "Threads").parse().unwrap();
+    assert!(threads > 500, "they are there: {threads}");
+    let kb: usize = status(site.pid(), "VmRSS").split_whitespace().next().unwrap().parse().unwrap();
+    assert!(kb < 64 * 1024, "{kb} kB for a thousand clients");
+    drop(slow);
+    assert_eq!(site.get("/api/v1/services/web").status, 200);
+}
+
+#[test]
+fn what_is_no_http_is_refused_and_does_no_harm() {
+    let place = Place::new();
+    place.service("web", "cmd=sleep 1000\n");
+    let mut going = place.start(&[]);
+    going.wait_started("web");
+    let site = Site::open(&place, &[]);
+    let head = "POST /RPC2 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+        Content-Type: text/xml\r\n";
+    let deep = "<value><array><data>".repeat(40_000);
+    for (request, wanted) in [
+        ("\x16\x03\x01 hello\r\n\r\n".to_owned(), 400),
+        ("GET / HTTP/9.9\r\n\r\n".to_owned(), 400),
+        (format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(20_000)), 431),
+        (format!("{head}Content-Length: 99999999\r\n\r\n"), 413),
+        (format!("{head}Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\nabc"), 400),
+        (format!("{head}Content-Length: {}\r\n\r\n{deep}", deep.len()), 400),
+        (format!("{head}Content-Length: 5\r\n\r\n<a/>x"), 400),
+    ] {
+        let answer = site.owner(&request);
+        assert_eq!(answer.status, wanted, "{:?} {answer:?}", request.get(..60));
+    }
+    assert_eq!(site.get("/api/v1/services/web").status, 200);
+}
