@@ -71,7 +71,7 @@ pub fn check_host(web: &Web, request: &Request, peer: Peer) -> Result<(), Respon
     let name = name_of(host);
     let is_ours = name == "localhost"
         || name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
-        || web.hosts.iter().any(|it| *it == name)
+        || web.hosts.contains(&name)
         // An older protocol than hosts are; no browser speaks it.
         || host.is_empty() && !request.is_modern;
     let why = "we are not called that; going-web --host NAME adds a name";

@@ -43,10 +43,8 @@ pub enum Refusal {
 
 impl From<io::Error> for Refusal {
     fn from(error: io::Error) -> Refusal {
-        match error.kind() {
-            ErrorKind::WouldBlock | ErrorKind::TimedOut => Refusal::Status(408, "too slow"),
-            _ => Refusal::Gone,
-        }
+        let is_late = matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
+        if is_late { Refusal::Status(408, "too slow") } else { Refusal::Gone }
     }
 }
 
@@ -134,12 +132,13 @@ impl Request {
     }
 
     fn parse_head(bytes: &[u8]) -> Result<Option<(Request, usize)>, Refusal> {
-        let bad = |_| Refusal::Status(400, "that is no HTTP request");
         let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
         let mut head = httparse::Request::new(&mut headers);
-        let parsed = head.parse(bytes).map_err(|why| match why {
-            httparse::Error::TooManyHeaders => Refusal::Status(431, "too many headers"),
-            other => bad(other),
+        let parsed = head.parse(bytes).map_err(|why| {
+            let is_many = matches!(why, httparse::Error::TooManyHeaders);
+            let (status, why) =
+                if is_many { (431, "too many headers") } else { (400, "that is no HTTP request") };
+            Refusal::Status(status, why)
         })?;
         let httparse::Status::Complete(length) = parsed else { return Ok(None) };
         let target = head.path.unwrap_or_default();

@@ -109,7 +109,10 @@ pub fn read(arguments: impl Iterator<Item = OsString>) -> Result<Task, String> {
             Arg::Short('V') | Arg::Long("version") => return Ok(Task::Version),
             Arg::Short('h') | Arg::Long("help") => return Ok(Task::Help),
             Arg::Value(word) => {
-                return Err(format!("what is {}? going-web takes options only", word.display()));
+                return Err(format!(
+                    "what is {}? going-web takes options only",
+                    word.to_string_lossy()
+                ));
             }
             Arg::Short(_) | Arg::Long(_) => return Err(argument.unexpected().to_string()),
         }

@@ -79,10 +79,10 @@ fn start(web: &Web, services: &[Status], is_waiting: bool) -> Result<Vec<Value>,
     if !is_waiting {
         return Ok(services.iter().map(|it| result(it, Ok(()))).collect());
     }
-    let has_started = |it: &Status| match Process::of(it) {
-        Process::Running => it.uptime.unwrap_or_default() >= STARTED,
-        Process::Starting => false,
-        _ => true,
+    let has_started = |it: &Status| {
+        let process = Process::of(it);
+        let is_young = it.uptime.unwrap_or_default() < STARTED;
+        process != Process::Starting && (process != Process::Running || !is_young)
     };
     let mut after = wait::until(web, &names, reply.serial, PATIENCE, |it| {
         Process::of(it) == Process::Running || has_started(it)
@@ -100,10 +100,12 @@ fn start(web: &Web, services: &[Status], is_waiting: bool) -> Result<Vec<Value>,
 /// Whether a service has started.
 fn judge(service: &Status) -> Result<(), Fault> {
     let name = &service.name;
-    match Process::of(service) {
-        Process::Running | Process::Exited => return Ok(()),
-        Process::Starting => return Err(fault(Code::AbnormalTermination, name)),
-        _ => {}
+    let process = Process::of(service);
+    if matches!(process, Process::Running | Process::Exited) {
+        return Ok(());
+    }
+    if process == Process::Starting {
+        return Err(fault(Code::AbnormalTermination, name));
     }
     match service.last.as_ref().map(|death| &death.end) {
         Some(End::Fault(why)) if why.contains("o such file") || why.contains("ot found") => {

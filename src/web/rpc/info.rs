@@ -43,7 +43,7 @@ impl Process {
             State::Done => Process::Exited,
             State::Failed => Process::Fatal,
             State::Stopping | State::Clearing => Process::Stopping,
-            _ => Process::Starting,
+            State::Waiting | State::Starting => Process::Starting,
         }
     }
 

@@ -35,9 +35,13 @@ pub fn sources(web: &Web, name: &str, is_stderr: bool) -> Result<Vec<Source>, Fa
 fn bytes(web: &Web, name: &str, is_stderr: bool) -> Result<(File, u64), Fault> {
     let sources = sources(web, name, is_stderr)?;
     let source = sources.first().ok_or_else(|| fault(Code::NoFile, name))?;
-    let failed = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound => fault(Code::NoFile, name),
-        _ => fault(Code::Failed, &crate::sys::explain(&error)),
+    let failed = |error: io::Error| {
+        let is_absent = error.kind() == io::ErrorKind::NotFound;
+        if is_absent {
+            fault(Code::NoFile, name)
+        } else {
+            fault(Code::Failed, &crate::sys::explain(&error))
+        }
     };
     let file = File::open(&source.path).map_err(failed)?;
     let length = file.metadata().map_err(failed)?.len();
