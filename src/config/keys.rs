@@ -4,6 +4,7 @@
 
 mod changes;
 mod child;
+mod ending;
 mod instances;
 mod life;
 mod limits;
@@ -83,11 +84,12 @@ const PLAIN: Key = Key {
 };
 
 /// The table, a room for each thing there is to say of a service.
-static ROOMS: [&[Key]; 8] = [
+static ROOMS: [&[Key]; 9] = [
     &process::KEYS,
     &child::KEYS,
     &limits::KEYS,
     &life::KEYS,
+    &ending::KEYS,
     &output::KEYS,
     &changes::KEYS,
     &instances::KEYS,
@@ -144,7 +146,7 @@ mod tests {
     use super::*;
 
     /// Values of every key that differ from its default, as `get` writes them.
-    const OTHERS: [(&str, &str); 68] = [
+    const OTHERS: [(&str, &str); 71] = [
         ("cmd", "/bin/sh -c 'exec a'"),
         ("cwd", "/tmp"),
         ("user", "nobody"),
@@ -194,6 +196,9 @@ mod tests {
         ("burst", "none"),
         ("stop", "INT 1s TERM 1m KILL"),
         ("kill", "all"),
+        ("term-delay", "5s"),
+        ("essential", "yes"),
+        ("exit-code-from", "web"),
         ("stdin", "file:/dev/zero"),
         ("stdout", "file:/tmp/out"),
         ("stderr", "log"),
@@ -257,7 +262,7 @@ mod tests {
         let now: Vec<&str> =
             all().filter(|key| key.effect == Effect::Now).map(|key| key.name).collect();
         let expected = "restart success min-uptime backoff backoff-max jitter strikes burst stop \
-                        kill log-size log-keep log-compress log-timestamps log-strip-ansi \
+                        kill term-delay essential exit-code-from log-size log-keep log-compress log-timestamps log-strip-ansi \
                         log-rate log-full log-truncate reload-signal watch on-watch instances tag control description";
         assert_eq!(now.join(" "), expected);
     }

@@ -3,6 +3,7 @@
 
 pub mod changes;
 pub mod child;
+pub mod ending;
 pub mod env_file;
 pub mod grammar;
 pub mod instances;

@@ -45,6 +45,10 @@ pub struct Spec {
     pub stderr: Stream,
     /// How what is logged is kept.
     pub log: Log,
+    /// Whether its end is that of all others.
+    pub essential: bool,
+    /// The service with whose status going exits.
+    pub exit_code_from: Option<String>,
     /// Groups of services it belongs to.
     pub tags: Vec<String>,
     /// Users, and groups with an `@`, that may command it.
@@ -213,7 +217,8 @@ pub enum Whom {
     All,
 }
 
-/// A signal by its Linux number, 1 to 64 (signal(7), the generic numbers).
+/// A signal by its Linux number, 1 to 64 (signal(7), the generic numbers); 0 is none,
+/// and only a step of a stop sequence can have it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Signal(pub u8);
 
@@ -239,6 +244,8 @@ impl Default for Spec {
             stdout: Stream::Log,
             stderr: Stream::Stdout,
             log: Log::default(),
+            essential: false,
+            exit_code_from: None,
             tags: Vec::new(),
             control: Vec::new(),
             description: String::new(),

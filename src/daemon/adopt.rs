@@ -198,6 +198,7 @@ impl Daemon {
     /// Takes up services which have no file, or none that can be used, and makes all
     /// that was found ours.
     pub(super) fn take_up_rest(&mut self, handover: Handover) {
+        self.start_main();
         // Without a listing nothing is known to be gone.
         let is_unread = self.refused.contains_key("");
         for kept in std::mem::take(&mut self.legacy.kept) {

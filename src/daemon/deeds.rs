@@ -64,6 +64,9 @@ impl Daemon {
         self.watch_files(slot, &spec);
         let service = self.supervisor.get(slot).ok_or(failed)?;
         let mut program = spawn::prepare(&service.name, &spec)?;
+        if let Some(main) = self.ends.main.as_ref().filter(|it| *it.name == *service.name) {
+            main.adapt(&mut program);
+        }
         let run = self.connect_streams(&spec, &mut program)?;
         // Ours until the child has its own.
         let mut passed = Vec::new();
@@ -105,6 +108,14 @@ impl Daemon {
             // The kernel has no memory for this watch: then the child is heard
             // when it dies, and believed to run until then.
             self.hear(pid, true);
+        }
+    }
+
+    pub(super) fn hear_children(&mut self) {
+        for index in 0..self.heard.len() {
+            // The others come along: no child has their number.
+            let token = self.heard.get(index).and_then(|&token| i32::try_from(token).ok());
+            self.hear(Pid(token.unwrap_or(0)), false);
         }
     }
 

@@ -154,6 +154,21 @@ pub fn signal(heads: &[Head], signal: Signal, is_main: impl Fn(Pid) -> bool) {
     }
 }
 
+/// Kills everybody who descends from us.
+pub fn kill_all() {
+    for _ in 0..ROUNDS {
+        let census = Census::take();
+        let is_ours = |it: &&Stat| census.ancestor(it, &|_| false).is_some();
+        let mut ours = census.all.iter().filter(is_ours).peekable();
+        if ours.peek().is_none() {
+            return;
+        }
+        ours.for_each(|it| {
+            let _ = send(it, Signal::KILL);
+        });
+    }
+}
+
 /// Through a pidfd, so that between the look and the signal the pid cannot
 /// become a stranger's (pidfd_open(2), Linux 5.3).
 fn send(relative: &Stat, signal: Signal) -> bool {

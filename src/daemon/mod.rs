@@ -18,6 +18,7 @@ mod files;
 mod instances;
 mod logger;
 mod logs;
+mod main_command;
 mod options;
 mod orders;
 mod pipes;
@@ -50,6 +51,7 @@ use adopt::Legacy;
 use confdir::Directory;
 use events::Events;
 use logs::Logs;
+use orders::Ends;
 use report::Reporter;
 use server::Server;
 use upgrade::Handover;
@@ -96,8 +98,7 @@ struct Daemon {
     inputs: Vec<(Slot, OwnedFd)>,
     /// What outlives one going.
     legacy: Legacy,
-    /// Services are to go on without us.
-    is_leaving: bool,
+    ends: Ends,
     /// No run directory, no clients.
     server: Option<Server>,
     events_ring: Events,
@@ -109,7 +110,7 @@ struct Daemon {
 
 impl Daemon {
     /// Keeps services going until told to stop.
-    fn run(mut self, handover: Handover) -> io::Result<()> {
+    fn run(mut self, handover: Handover) -> io::Result<u8> {
         self.read_directory();
         self.take_up_rest(handover);
         self.is_started = true;
@@ -131,7 +132,7 @@ impl Daemon {
             self.publish();
         }
         self.end();
-        Ok(())
+        Ok(self.exit_status())
     }
 
     /// Sleeps until something happens or the earliest deadline has come.
@@ -164,14 +165,6 @@ impl Daemon {
         self.clear();
     }
 
-    fn hear_children(&mut self) {
-        for index in 0..self.heard.len() {
-            // The others come along: no child has their number.
-            let token = self.heard.get(index).and_then(|&token| i32::try_from(token).ok());
-            self.hear(Pid(token.unwrap_or(0)), false);
-        }
-    }
-
     /// Decides and acts until nothing is left to do.
     fn settle(&mut self) {
         for turn in 0..=SPAWNS_A_TURN {
@@ -190,6 +183,7 @@ impl Daemon {
             self.tell(&outcome);
             self.mark_change(&outcome);
             self.act(&outcome);
+            self.heed_end(&outcome);
             self.note(outcome.slot);
         }
     }

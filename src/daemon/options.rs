@@ -15,7 +15,7 @@ pub const HELP: &str = "\
 going keeps processes going, one key=value file each in a directory
 
 usage: going [-d DIR] [-r DIR] [-l DIR] [-o KEY=VALUE]... [--report stderr|syslog]
-             [-v|-q] [--check|--upgrade-check]
+             [-v|-q] [--init] [--check|--upgrade-check] [-- COMMAND ARGUMENT...]
 
   -d, --dir DIR           directory of service files
                           (/etc/going.d; a user's own: ~/.config/going.d)
@@ -28,11 +28,16 @@ usage: going [-d DIR] [-r DIR] [-l DIR] [-o KEY=VALUE]... [--report stderr|syslo
                           (stderr on a terminal or without a syslog)
   -v, --verbose           report more
   -q, --quiet             report warnings and errors only
+      --init              kill what is left of our descendants at the end, as the end
+                          of PID 1 does
       --check             say what is wrong with the files, then exit
       --upgrade-check     say whether this going could take the place of the one
                           that runs, then exit
   -V, --version           print the version
   -h, --help              print this
+
+A command after -- is one more service; it gets our streams, our terminal and
+the signals that we get, its end is that of all, and its exit status ours.
 
 signals: TERM or INT stops all services and exits, a second one kills them;
 HUP rereads the directory, QUIT exits and leaves them running, USR1 reopens the logs. See going(8) and going(5).
@@ -56,7 +61,37 @@ pub struct Options {
     pub verbosity: i8,
     /// What to do at all.
     pub task: Task,
+    /// Whether somebody asked for just that directory.
+    pub is_directory_given: bool,
+    /// The main command's words, if there is one.
+    pub command: Vec<OsString>,
+    /// The keys that have a default of ours.
+    pub given: Vec<String>,
+    /// Whether nobody shall outlive us.
+    pub is_init: bool,
 }
+
+impl Options {
+    fn new(places: Places) -> Options {
+        Options {
+            directory: PathBuf::new(),
+            run_directory: places.run_directory,
+            is_run_directory_given: false,
+            log_directory: places.log_directory,
+            defaults: Spec::default(),
+            target: None,
+            verbosity: 0,
+            task: Task::Supervise,
+            is_directory_given: false,
+            command: Vec::new(),
+            given: Vec::new(),
+            is_init: false,
+        }
+    }
+}
+
+/// Where there is no directory, and never will be.
+const NOWHERE: &str = "/dev/null/going.d";
 
 /// What to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,19 +113,16 @@ pub enum Task {
 /// # Errors
 /// A sentence for people.
 pub fn read(arguments: impl Iterator<Item = OsString>, places: Places) -> Result<Options, String> {
-    let mut options = Options {
-        directory: PathBuf::new(),
-        run_directory: places.run_directory,
-        is_run_directory_given: false,
-        log_directory: places.log_directory,
-        defaults: Spec::default(),
-        target: None,
-        verbosity: 0,
-        task: Task::Supervise,
-    };
+    let fallback = places.directory.clone();
+    let mut options = Options::new(places);
     let mut given = None;
     let mut parser = Parser::from_iter(arguments);
-    while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
+    loop {
+        if let Some(words) = after_dashes(&mut parser) {
+            options.command = words?;
+            break;
+        }
+        let Some(argument) = parser.next().map_err(|error| error.to_string())? else { break };
         match argument {
             Arg::Short('d') | Arg::Long("dir") => {
                 given = Some(PathBuf::from(value(&mut parser)?));
@@ -105,6 +137,8 @@ pub fn read(arguments: impl Iterator<Item = OsString>, places: Places) -> Result
             Arg::Short('o') | Arg::Long("option") => {
                 let text = value(&mut parser)?.string().map_err(|error| error.to_string())?;
                 set_default(&mut options.defaults, &text)?;
+                let key = text.split('=').next().unwrap_or_default().trim();
+                options.given.push(key.to_owned());
             }
             Arg::Long("report") => {
                 options.target = Some(match value(&mut parser)?.to_str() {
@@ -115,6 +149,7 @@ pub fn read(arguments: impl Iterator<Item = OsString>, places: Places) -> Result
             }
             Arg::Short('v') | Arg::Long("verbose") => options.verbosity = 1,
             Arg::Short('q') | Arg::Long("quiet") => options.verbosity = -1,
+            Arg::Long("init") => options.is_init = true,
             Arg::Long("check") => options.task = Task::Check,
             Arg::Long("upgrade-check") => options.task = Task::UpgradeCheck,
             Arg::Short('V') | Arg::Long("version") => options.task = Task::Version,
@@ -127,10 +162,22 @@ pub fn read(arguments: impl Iterator<Item = OsString>, places: Places) -> Result
             return Ok(options);
         }
     }
+    options.is_directory_given = given.is_some();
+    let nowhere = (!options.command.is_empty()).then(|| PathBuf::from(NOWHERE));
     options.directory = given
-        .or(places.directory)
+        .or(fallback)
+        .or(nowhere)
         .ok_or("no directory: neither XDG_CONFIG_HOME nor HOME is set, so give one with -d")?;
     Ok(options)
+}
+
+/// The words after a `--`, if that is what comes next.
+fn after_dashes(parser: &mut Parser) -> Option<Result<Vec<OsString>, String>> {
+    let mut words = parser.try_raw_args()?;
+    words.next_if(|word| word == "--")?;
+    let words: Vec<_> = words.collect();
+    let has_command = words.first().is_some_and(|word| !word.is_empty());
+    Some(if has_command { Ok(words) } else { Err("there is no command after --".to_owned()) })
 }
 
 fn value(parser: &mut Parser) -> Result<OsString, String> {

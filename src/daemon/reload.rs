@@ -94,6 +94,7 @@ impl Daemon {
         let path = self.directory.path.clone();
         let entries = match Directory::list(&path) {
             Ok(entries) => instances::complete(&path, entries, &self.defaults),
+            Err(_) if self.ends.main.as_ref().is_some_and(|main| main.is_alone) => return,
             // Nothing is known to be gone, so everything keeps running.
             Err(error) => {
                 let why = format!("Can't open {}: {}", path.display(), sys::explain(&error));
@@ -126,7 +127,7 @@ impl Daemon {
         missing.sort_by(|one, other| order(name(other), name(one)));
         for slot in missing {
             let Some(service) = self.supervisor.get(slot) else { continue };
-            if service.stay == Stay::Here {
+            if service.stay == Stay::Here && !self.is_main(&service.name) {
                 let name = service.name.to_string();
                 let own = self.logs.as_ref().filter(|_| name == logger::NAME);
                 let own = own.map(|logs| logs.place.definition());
@@ -154,6 +155,10 @@ impl Daemon {
             return found(Decision::Refuse(refusal.clone()), Vec::new());
         }
         let file = path.join(&entry.file);
+        if self.is_main(&entry.name) {
+            let why = format!("{}: the main command has this name", file.display());
+            return found(Decision::Refuse(why), Vec::new());
+        }
         let text = match Directory::read(&file) {
             Ok(text) => text.ok_or(())?,
             Err(error) => {

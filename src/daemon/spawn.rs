@@ -50,6 +50,7 @@ pub fn prepare(name: &str, spec: &Spec) -> Result<Program, Fault> {
         umask: Mode::from_bits_truncate(spec.umask),
         identity,
         streams,
+        has_terminal: false,
         wrapping: wrap::wrapping(spec),
         passed: Vec::new(),
     })

@@ -15,7 +15,9 @@ use super::confdir::Directory;
 use super::events::Events;
 use super::logger::Place;
 use super::logs::Logs;
+use super::main_command::MainCommand;
 use super::options::{self, HELP, Options, Task};
+use super::orders::Ends;
 use super::report::{Level, Reporter, report};
 use super::rundir::{Refusal, RunDirectory};
 use super::server::Server;
@@ -46,44 +48,47 @@ pub(super) enum Ending {
 /// Runs going(8) with the arguments of this process.
 pub fn main() -> ExitCode {
     let defaults = options::Places::of(Uid::effective().is_root(), |name| std::env::var_os(name));
-    let ending = match options::read(std::env::args_os(), defaults) {
+    let status = match options::read(std::env::args_os(), defaults) {
         Ok(options) => perform(options),
         Err(why) => {
             complain(&format!(
                 "going {}: {why}\nusage: going [-d DIR] [-r DIR] [-o KEY=VALUE]... (--help says more)",
                 env!("CARGO_PKG_VERSION")
             ));
-            Ending::Usage
+            Ending::Usage as u8
         }
     };
-    ExitCode::from(ending as u8)
+    ExitCode::from(status)
 }
 
-fn perform(options: Options) -> Ending {
-    match options.task {
+fn perform(options: Options) -> u8 {
+    let ending = match options.task {
         Task::Help => say(HELP),
         Task::Version => say(concat!("going ", env!("CARGO_PKG_VERSION"), "\n")),
         Task::Check => check::check(options),
         Task::UpgradeCheck => upgrade::check(options),
-        Task::Supervise => supervise(options),
-    }
+        Task::Supervise => return supervise(options),
+    };
+    ending as u8
 }
 
-fn supervise(mut options: Options) -> Ending {
+fn supervise(mut options: Options) -> u8 {
     let mut reporter = Reporter::new(options.target, options.verbosity);
     // Later a missing directory is waited for; now it is most likely a mistake.
-    if let Err(error) = Directory::list(&options.directory) {
+    let is_alone = !options.command.is_empty() && !options.is_directory_given;
+    let listing = Directory::list(&options.directory);
+    if let Some(error) = listing.err().filter(|error| !is_alone || !is_missing(error)) {
         let (path, why) = (options.directory.display(), sys::explain(&error));
         report!(reporter, Level::Error, "Can't open {path}: {why}");
         reporter.flush();
-        return Ending::NoDirectory;
+        return Ending::NoDirectory as u8;
     }
     let mut handover = Handover::take();
     let run = match take_run_directory(&options, handover.lock.take(), &mut reporter) {
         Ok(run) => run,
         Err(ending) => {
             reporter.flush();
-            return ending;
+            return ending as u8;
         }
     };
     let legacy = match Legacy::open(run.as_ref().map(|run| run.path.as_path()), &mut reporter) {
@@ -91,19 +96,24 @@ fn supervise(mut options: Options) -> Ending {
         Err(Pid(pid)) => {
             report!(reporter, Level::Error, "Still running as pid {pid}, though without its lock");
             reporter.flush();
-            return Ending::AlreadyRunning;
+            return Ending::AlreadyRunning as u8;
         }
     };
     let logs = find_logs(&mut options, &mut reporter, run.as_ref());
     match Daemon::new(options, reporter, run, logs, legacy, handover.listener.take())
         .and_then(|it| it.run(handover))
     {
-        Ok(()) => Ending::Ok,
+        Ok(status) => status,
         Err(error) => {
             complain(&format!("going: {}", sys::explain(&error)));
-            Ending::System
+            Ending::System as u8
         }
     }
+}
+
+/// Whether there is no such directory, as when nobody asked for one.
+fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// Where logs go. Without a place for them the output of services goes where our
@@ -213,6 +223,8 @@ impl Daemon {
         listen(signals.as_raw_fd(), SIGNALS)?;
         listen(directory.doorbell(), DOORBELL)?;
         let server = run.map(|run| Server::new(run, listener, poll.registry())).transpose()?;
+        let is_alone = !options.is_directory_given;
+        let main = MainCommand::new(options.command, &options.given, is_alone).map(Box::new);
         let now = sys::monotonic();
         // The standard hasher's keys are random, and so good enough as dice.
         let seed = RandomState::new().build_hasher().finish() & u64::from(u32::MAX);
@@ -236,7 +248,7 @@ impl Daemon {
             logs,
             inputs: Vec::new(),
             legacy,
-            is_leaving: false,
+            ends: Ends { is_leaving: false, is_init: options.is_init, ended_by: None, main },
             server,
             events_ring: Events::default(),
             turns: 0,

@@ -81,7 +81,10 @@ impl Daemon {
         }
         if let State::Stopping { step, .. } | State::Clearing { step, .. } = service.state {
             let sent = service.definition.policy.stop.get(usize::from(step));
-            put(out, "signal", &sent.map_or(Signal::KILL, |it| it.signal).word());
+            let sent = sent.map_or(Signal::KILL, |it| it.signal);
+            if sent != Signal(0) {
+                put(out, "signal", &sent.word());
+            }
         }
         if let Some(death) = service.last() {
             put_death(out, "last-", &death, now);

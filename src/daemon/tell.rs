@@ -8,7 +8,7 @@ use super::report::{Level, Reporter, report};
 use super::{Daemon, spawn, sys};
 use crate::config::parse::line_of;
 use crate::config::words::show_duration;
-use crate::config::{Burst, Restart, Spec, Whom};
+use crate::config::{Burst, Restart, Signal, Spec, Whom};
 use crate::supervise::{
     Action, Death, Exit, Fault, Moment, Outcome, Pid, Service, State, Step, Strike,
 };
@@ -113,11 +113,21 @@ fn tell_signal(reporter: &mut Reporter, service: &Service, outcome: &Outcome, no
             let policy = &service.definition.policy;
             let Some(last) = policy.stop.get(usize::from(step)) else { return };
             let (waited, signal) = (show_duration(last.wait), last.signal);
+            if signal == Signal(0) {
+                report!(reporter, Level::Info, "{name}: stopping ({order})");
+                return;
+            }
             report!(
                 reporter,
                 Level::Warning,
                 "{name}: still running {waited} after {signal}, sending {order}"
             );
+        }
+        (State::Starting { .. } | State::Up { .. }, State::Stopping { next_at, .. })
+            if outcome.action.is_none() =>
+        {
+            let wait = show_duration(next_at.since(now));
+            report!(reporter, Level::Info, "{name}: stopping, first signal in {wait} (term-delay)");
         }
         (State::Starting { .. } | State::Up { .. }, _) => {
             report!(reporter, Level::Info, "{name}: stopping ({order})");

@@ -280,6 +280,7 @@ fn image(path: &Path, handover: Option<&str>) -> Program {
         identity: None,
         streams: [Source::Inherit, Source::Inherit, Source::Inherit],
         passed: Vec::new(),
+        has_terminal: false,
         wrapping: Wrapping::default(),
     }
 }

@@ -129,6 +129,7 @@ fn begin(files: &mut Files, base: &str, keep: u32) -> io::Result<Option<Job>> {
         ],
         wrapping: Wrapping::default(),
         passed: Vec::new(),
+        has_terminal: false,
     };
     let null = sys::fds::open_null()?;
     let spawned = child::spawn(&program, null.as_fd(), None);

@@ -174,7 +174,7 @@ impl Service {
     ) -> Option<Action> {
         let (step, signal, whom, wait) = self.stop_step(step);
         self.state = State::Stopping { pid, since, step, next_at: now.after(wait) };
-        Some(Action::Signal { pid, signal, whom })
+        (signal != Signal(0)).then_some(Action::Signal { pid, signal, whom })
     }
 
     /// Goes to `step` of the stop sequence when the main process is dead.
@@ -258,7 +258,8 @@ impl Service {
                 self.state = State::Clearing { group, step, next_at };
                 None
             }
-            (true, None) => self.stop_rest(group, 0, now),
+            // There is nothing to announce: it is dead.
+            (true, None) => self.stop_rest(group, self.definition.policy.first_signal(), now),
         }
     }
 
@@ -287,7 +288,7 @@ impl Service {
         match self.state {
             State::Starting { pid, since, give_up } if give_up <= now => {
                 self.fault = Some(Fault::LATE);
-                self.stop_process(pid, since, 0, now)
+                self.stop_process(pid, since, self.definition.policy.first_signal(), now)
             }
             State::Stopping { pid, since, step, next_at } if next_at <= now => {
                 self.stop_process(pid, since, step.saturating_add(1), now)

@@ -44,6 +44,11 @@ impl Service {
         self.history.as_mut()?.recent.front_mut()
     }
 
+    /// Whether such an end is no failure.
+    pub fn is_success(&self, exit: Exit) -> bool {
+        forgives(&self.definition.policy, exit)
+    }
+
     /// Notes the end of a run, or of an attempt at one.
     pub(super) fn remember(&mut self, death: Death) {
         let history = self.history.get_or_insert_default();

@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{self, setsid};
+use nix::unistd;
 
 use super::capabilities;
 use super::identity::{Identity, lend_identity, take_identity};
@@ -38,6 +38,8 @@ pub struct Program {
     pub identity: Option<Identity>,
     /// stdin, stdout and stderr.
     pub streams: [Source; 3],
+    /// Whether it gets our terminal.
+    pub has_terminal: bool,
     /// What it may take, see and do.
     pub wrapping: Wrapping,
     /// Descriptors of ours that it gets as 3, 4 and so on.
@@ -122,7 +124,7 @@ fn become_service(
 ) -> Result<Infallible, Fault> {
     let (identity, wrapping) = (program.identity.as_ref(), &program.wrapping);
     let kept = wrapping.capabilities.as_ref();
-    setsid().map_err(|errno| fault(Step::Session, errno))?;
+    super::terminal::begin(program.has_terminal).map_err(|errno| fault(Step::Session, errno))?;
     let late = open_streams(&program.streams, null, [true; 3], identity.is_some())?;
     lend_identity(identity, late, || open_streams(&program.streams, null, late, false))?;
     register.map_or(Ok(()), Register::sign)?;

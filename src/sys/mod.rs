@@ -16,6 +16,7 @@ pub mod register;
 pub mod sandbox;
 pub mod signals;
 pub mod streams;
+pub mod terminal;
 
 use std::io;
 

@@ -154,7 +154,15 @@ impl Place {
         let own = if is_other { vec![] } else { vec!["-r", run.as_str()] };
         let has_log = is_other || words.contains(&"-l");
         let own = if has_log { own } else { [own, vec!["-l", log.as_str()]].concat() };
-        let words = [words, &own].concat();
+        self.start_as_it_is(&[words, &own].concat(), stdin)
+    }
+
+    /// Starts these words and no others.
+    pub fn start_plainly(&self, words: &[&str]) -> Going {
+        self.start_as_it_is(words, Stdio::null())
+    }
+
+    fn start_as_it_is(&self, words: &[&str], stdin: Stdio) -> Going {
         let (first, rest) = words.split_first().unwrap();
         let mut child = Command::new(first)
             .args(rest)

@@ -107,8 +107,8 @@ pub(super) static KEYS: [Key; 11] = [
         values: "SIGNAL [DURATION]...",
         default: "TERM 10s KILL",
         help: "The signals that stop it, and how long to wait after each; KILL is always last.",
-        set: |spec, value| read_stop(value).map(|steps| spec.policy.stop = steps),
-        get: |spec| show_stop(&spec.policy.stop),
+        set: |spec, value| read_stop(value).map(|steps| spec.policy.set_signals(&steps)),
+        get: |spec| show_stop(spec.policy.signals()),
         ..PLAIN
     },
     Key {
