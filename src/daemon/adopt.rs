@@ -9,10 +9,12 @@ use std::path::{Path, PathBuf};
 use super::family::{Census, Head};
 use super::report::{Level, Reporter, report};
 use super::stat::Stat;
-use super::state::{self, Kept, Ledger};
+use super::state::{self, Found, Kept, Ledger, Unread};
 use super::upgrade::{self, Handover, Upgrade};
-use super::watch::{Watch, find, is_over, send_plainly};
+use super::watch::{Watch, find, is_gone, is_over, send_plainly};
 use super::{Daemon, logger};
+use nix::poll::{PollTimeout, poll};
+
 use crate::config::keys::{self, Effect};
 use crate::config::{Policy, Signal, Spec, Whom, parse};
 use crate::supervise::record::Birth;
@@ -25,10 +27,24 @@ use crate::sys::{self, fds, pidfds, processes};
 /// A going that lost its lock is about to end; one that lasts longer is not.
 const PATIENCE_MS: u16 = 5000;
 
+/// What cannot be looked at now is looked at again after so long, so often.
+const PAUSE_MS: u16 = 100;
+const LOOKS: u16 = PATIENCE_MS / PAUSE_MS;
+
+/// Why we may not supervise anything.
+pub(super) enum Refused {
+    /// This going has lost its lock, but still works.
+    Held(Pid),
+    /// There is a state file which cannot be read now.
+    Blind(io::Error),
+}
+
 /// What an earlier going left to us, and what we leave to the next one.
 pub(super) struct Legacy {
     /// Where changes are written down, if there is a place.
-    ledger: Option<Ledger>,
+    pub(super) ledger: Option<Ledger>,
+    /// Where that place is to be made when it can be.
+    pub(super) ledger_owed: Option<PathBuf>,
     /// By which the processes of our services name our run directory.
     mark: Option<CString>,
     /// Services which no file has claimed yet.
@@ -61,6 +77,11 @@ fn values(spec: &Spec) -> u64 {
     digest(text.as_bytes())
 }
 
+/// What a process is written down as.
+pub(super) fn birth_of(pid: Pid, tick: u64, spec: &Spec, text: &[u8], pipes: [u64; 3]) -> Birth {
+    Birth { pid, born: (tick, tick), text: digest(text), values: values(spec), pipes }
+}
+
 /// The number of the pipe that a stream is, if it is one of ours.
 fn pipe_of(stream: &Source) -> u64 {
     let Source::Descriptor(fd) = stream else { return 0 };
@@ -72,10 +93,14 @@ impl Legacy {
     /// something ourselves.
     ///
     /// # Errors
-    /// The pid of a going that has lost its lock, but still works.
-    pub(super) fn open(directory: Option<&Path>, reporter: &mut Reporter) -> Result<Legacy, Pid> {
+    /// Why we may not supervise anything, in words.
+    pub(super) fn open(
+        directory: Option<&Path>,
+        reporter: &mut Reporter,
+    ) -> Result<Legacy, Refused> {
         let mut legacy = Legacy {
             ledger: None,
+            ledger_owed: None,
             mark: directory.and_then(state::mark),
             kept: Vec::new(),
             unread: Vec::new(),
@@ -89,16 +114,17 @@ impl Legacy {
         let Some(directory) = directory else { return Ok(legacy) };
         let path = directory.join("state");
         let shown = path.display();
-        match state::read(&path) {
+        match read_patiently(&path).map_err(Refused::Blind)? {
             Ok(None) => {}
             Ok(Some(found)) => {
-                await_end(found.writer)?;
+                await_end(found.writer).map_err(Refused::Held)?;
                 if found.broken > 0 {
                     let count = found.broken;
                     report!(reporter, Level::Warning, "{shown}: {count} damaged records ignored");
                 }
                 // Read again, for the other may have written until its end.
-                legacy.kept = state::read(&path).ok().flatten().map_or(found.kept, |it| it.kept);
+                let again = read_patiently(&path).map_err(Refused::Blind)?;
+                legacy.kept = again.ok().flatten().map_or(found.kept, |it| it.kept);
             }
             Err(why) => report!(reporter, Level::Warning, "{shown} ignored: {why}"),
         }
@@ -108,6 +134,9 @@ impl Legacy {
                 let why = sys::explain(&error);
                 let so = "should this going be killed, services would be started twice";
                 report!(reporter, Level::Warning, "Can't write {shown}: {why}; {so}");
+                if sys::is_passing(&error) {
+                    legacy.ledger_owed = Some(directory.to_owned());
+                }
             }
         }
         Ok(legacy)
@@ -144,13 +173,8 @@ impl Legacy {
         program.envp.retain(|line| !ours.iter().any(|name| line.as_bytes().starts_with(name)));
         program.envp.extend(self.mark.clone());
         let tick = sys::ticks();
-        let birth = Birth {
-            pid: Pid(0),
-            born: (tick, tick),
-            text: digest(text),
-            values: values(spec),
-            pipes: program.streams.each_ref().map(pipe_of),
-        };
+        let pipes = program.streams.each_ref().map(pipe_of);
+        let birth = birth_of(Pid(0), tick, spec, text, pipes);
         let place = self.ledger.as_ref().and_then(|ledger| ledger.place(slot.index()));
         let parent = Pid(i32::try_from(std::process::id()).unwrap_or(0));
         Register { parent, place, birth }
@@ -173,13 +197,43 @@ impl Legacy {
 /// of its children dead, too, which had not written themselves down.
 fn await_end((writer, started): (Pid, u64)) -> Result<(), Pid> {
     let is_us = u32::try_from(writer.0) == Ok(std::process::id());
-    if is_us || find(writer, started).is_none_or(|it| it.is_dead) {
+    if is_us || is_gone(writer, started) {
         return Ok(());
     }
-    let Ok(pidfd) = pidfds::open(writer) else { return Ok(()) };
+    let Ok(pidfd) = pidfds::open(writer) else {
+        // Without a descriptor for it we look for ourselves.
+        let is_over = (0..LOOKS).any(|_| is_gone(writer, started) || pause());
+        return if is_over { Ok(()) } else { Err(writer) };
+    };
     // Now that it is held, once more: the pid could have been another's.
     let is_it = find(writer, started).is_some();
     if is_it && !is_over(&pidfd, PATIENCE_MS) { Err(writer) } else { Ok(()) }
+}
+
+/// Waits for a moment; never true.
+fn pause() -> bool {
+    let _ = poll(&mut [], PollTimeout::from(PAUSE_MS));
+    false
+}
+
+/// Reads the state file, however long there are no descriptors or no memory to do so:
+/// a service that is not seen would be started twice.
+///
+/// # Errors
+/// There still are none, so nothing can be known.
+fn read_patiently(path: &Path) -> io::Result<Result<Option<Found>, String>> {
+    let mut looks = LOOKS;
+    loop {
+        match state::read(path) {
+            Ok(found) => return Ok(Ok(found)),
+            Err(Unread::Useless(why)) => return Ok(Err(why)),
+            Err(Unread::Passing(error)) if looks == 0 => return Err(error),
+            Err(Unread::Passing(_)) => {
+                looks -= 1;
+                pause();
+            }
+        }
+    }
 }
 
 impl Daemon {
@@ -240,9 +294,15 @@ impl Daemon {
     /// Takes up one service. One that has no file is not worth it unless something
     /// of it runs.
     fn take_up(&mut self, kept: Kept, definition: Definition, is_here: bool) -> Option<Slot> {
-        let Kept { record, birth } = kept;
+        let Kept { record, birth, stat } = kept;
         let (name, state) = (record.name().to_owned(), record.state());
-        let (found, stat) = self.look_for(&name, state, birth.as_ref(), definition.policy.kill);
+        let found = match &stat {
+            Some(stat) => {
+                let age = sys::ticks().saturating_sub(stat.started).saturating_mul(10);
+                Remains::Main(stat.pid, Moment(self.now.0.saturating_sub(age)))
+            }
+            None => self.look_for_rest(&name, state, birth.as_ref(), definition.policy.kill),
+        };
         if !is_here && !matches!(found, Remains::Main(..) | Remains::Group(_)) {
             return None;
         }
@@ -278,27 +338,14 @@ impl Daemon {
         Some(slot)
     }
 
-    /// What there is of a service that was written down.
-    fn look_for(
+    /// What there is of a service whose main process is dead.
+    fn look_for_rest(
         &self,
         name: &str,
         state: State,
         birth: Option<&Birth>,
         whom: Whom,
-    ) -> (Remains, Option<Stat>) {
-        let us = Pid(i32::try_from(std::process::id()).unwrap_or(0));
-        // A dead child of ours is reaped as any other.
-        let is_there = |it: &Stat| !it.is_dead || it.parent == us;
-        let born = birth.and_then(|birth| {
-            Stat::read(birth.pid).filter(|it| birth.is_of(it.pid, it.started) && is_there(it))
-        });
-        // After an upgrade, a child that has not got so far.
-        let ours = || Stat::read(state.pid()?).filter(|it| it.parent == us);
-        if let Some(stat) = born.or_else(ours) {
-            let age = sys::ticks().saturating_sub(stat.started).saturating_mul(10);
-            let since = Moment(self.now.0.saturating_sub(age));
-            return (Remains::Main(stat.pid, since), Some(stat));
-        }
+    ) -> Remains {
         let born = birth.map(|birth| birth.pid);
         let head = if let State::Clearing { group, .. } = state { Some(group) } else { born };
         let mark = self.legacy.mark.as_ref().map(|mark| mark.as_bytes());
@@ -309,10 +356,7 @@ impl Daemon {
                 && is_worth_a_look
                 && Census::take().has_marked(&head, |it| self.supervisor.find_pid(it).is_some())
         };
-        if let Some(group) = head.filter(has_left) {
-            return (Remains::Group(group), None);
-        }
-        (Remains::Nothing, None)
+        head.filter(has_left).map_or(Remains::Nothing, Remains::Group)
     }
 
     /// Writes down and watches a main process that was taken up.
@@ -344,7 +388,7 @@ impl Daemon {
         }
     }
 
-    fn tell_failure(&mut self, error: &io::Error) {
+    pub(super) fn tell_failure(&mut self, error: &io::Error) {
         let why = sys::explain(error);
         let so = "should this going be killed, services would be started twice";
         report!(self.reporter, Level::Warning, "Can't write the state file: {why}; {so}");

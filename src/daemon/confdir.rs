@@ -63,7 +63,12 @@ impl Directory {
         // Space for three events with the longest names there can be (inotify(7)).
         let mut buffer = [0; 1024];
         loop {
-            let Ok(events) = self.inotify.read_events(&mut buffer) else { return has_rung };
+            let events = match self.inotify.read_events(&mut buffer) {
+                Ok(events) => events,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                // What cannot be read may have been a ring, and rings but once.
+                Err(error) => return has_rung || error.kind() != ErrorKind::WouldBlock,
+            };
             for event in events {
                 let is_around = self.around.as_ref() == Some(&event.wd)
                     && self.inside.as_ref() != Some(&event.wd);
@@ -111,6 +116,11 @@ impl Directory {
                 let _ = watches.remove(old);
             }
         }
+    }
+
+    /// Whether somebody tells us of changes.
+    pub fn is_watched(&self) -> bool {
+        self.inside.is_some()
     }
 
     /// All services and templates by name, without what is silently neither.

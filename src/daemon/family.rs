@@ -12,7 +12,7 @@ use std::os::fd::AsFd;
 use super::stat::Stat;
 use crate::config::{Signal, Whom};
 use crate::supervise::Pid;
-use crate::sys::pidfds;
+use crate::sys::{self, pidfds};
 
 /// Whose family is looked for.
 pub struct Head<'a> {
@@ -32,6 +32,8 @@ pub struct Head<'a> {
 pub struct Census {
     us: Pid,
     all: Vec<Stat>,
+    /// Some may be there who could not be looked at.
+    is_blind: bool,
 }
 
 /// So many times a family is looked for again after it was killed: a fork can
@@ -42,12 +44,20 @@ impl Census {
     /// Looks at every process there is.
     pub fn take() -> Census {
         let us = Pid(i32::try_from(std::process::id()).unwrap_or(0));
-        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-        let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        let living = |pid| Stat::read(Pid(pid)).filter(|it| !it.is_dead);
-        let mut all: Vec<_> = pids.filter_map(living).collect();
-        all.sort_unstable_by_key(|it| it.pid);
-        Census { us, all }
+        let mut census = Census { us, all: Vec::new(), is_blind: false };
+        let entries = fs::read_dir("/proc");
+        census.is_blind = entries.as_ref().is_err_and(sys::is_passing);
+        for entry in entries.into_iter().flatten() {
+            census.is_blind |= entry.as_ref().is_err_and(sys::is_passing);
+            let name = entry.map(|entry| entry.file_name()).unwrap_or_default();
+            let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
+            match Stat::look(Pid(pid)) {
+                Ok(stat) => census.all.extend(stat.filter(|it| !it.is_dead)),
+                Err(_) => census.is_blind = true,
+            }
+        }
+        census.all.sort_unstable_by_key(|it| it.pid);
+        census
     }
 
     fn find(&self, pid: Pid) -> Option<&Stat> {
@@ -109,15 +119,21 @@ impl Census {
         })
     }
 
-    /// Whether anybody of the family lives.
+    /// Whether anybody of the family lives, or may.
     pub fn has(&self, head: &Head, is_main: impl Fn(Pid) -> bool) -> bool {
-        self.members(head, &is_main).next().is_some()
+        self.is_blind || self.members(head, &is_main).next().is_some()
     }
 
     /// Whether anybody of it lives who is certainly no stranger: for a family that
     /// nobody watched for a while.
     pub fn has_marked(&self, head: &Head, is_main: impl Fn(Pid) -> bool) -> bool {
-        self.members(head, &is_main).any(|it| carries_mark(it.pid, head.name, head.mark))
+        self.is_blind
+            || self.members(head, &is_main).any(|it| carries_mark(it.pid, head.name, head.mark))
+    }
+
+    /// Whether it saw everybody.
+    pub fn is_whole(&self) -> bool {
+        !self.is_blind
     }
 
     /// One of the family, to be watched.

@@ -20,6 +20,7 @@ use super::report::{Level, report};
 use crate::config::{Full, Spec, Stream, Timestamps};
 use crate::protocol::Message;
 use crate::supervise::{Pid, Slot, State};
+use crate::sys::is_passing;
 
 /// Where going-log answers; clients and children have other numbers.
 pub(super) const LOGGER: usize = super::server::LISTENER - 1;
@@ -49,7 +50,7 @@ pub(super) struct Logs {
     /// read, by pipe.
     pub(super) gone: Vec<(u32, Box<str>)>,
     /// What going-log is to be told, in this order.
-    waiting: VecDeque<Word>,
+    pub(super) waiting: VecDeque<Word>,
     waiting_bytes: usize,
 }
 
@@ -65,7 +66,7 @@ pub(super) struct Pipe {
 }
 
 /// Something to be said to going-log.
-enum Word {
+pub(super) enum Word {
     /// Here is this pipe; of a run that has just begun as this process, if any.
     Take(u32, Option<Pid>),
     /// A finished message.
@@ -125,6 +126,11 @@ impl Logs {
         }
         self.waiting_bytes = self.waiting_bytes.saturating_add(bytes.len());
         self.waiting.push_back(Word::Text(bytes.into()));
+    }
+
+    /// Whether going-log could be told something that it was not.
+    pub(super) fn owes(&self) -> bool {
+        self.connection.is_some() && !self.waiting.is_empty()
     }
 
     /// The pipe of a stream's latest run.
@@ -359,7 +365,7 @@ impl Daemon {
             Ok(_) => true,
             // ETOOMANYREFS: more descriptors under way than we may have open
             // (unix(7)). Either ends when going-log reads, and the poll tells.
-            Err(Errno::EAGAIN | Errno::ETOOMANYREFS | Errno::ENOBUFS | Errno::EINTR) => false,
+            Err(it) if it == Errno::ETOOMANYREFS || is_passing(&it.into()) => false,
             // It is dead; all pipes are sent to its successor.
             Err(Errno::EPIPE | Errno::ECONNRESET | Errno::ENOTCONN) => false,
             // A message that the kernel never takes must not stop all others.
@@ -386,8 +392,8 @@ impl Daemon {
             };
             let received = recv(connection.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT);
             let length = match received {
-                Err(Errno::EAGAIN) => return,
                 Err(Errno::EINTR) => continue,
+                Err(errno) if is_passing(&errno.into()) => return,
                 // It is gone: when it is reaped, another one is started.
                 Ok(0) | Err(_) => {
                     if let Some(logs) = &mut self.logs {
@@ -408,6 +414,9 @@ impl Daemon {
         if let (Some(id), Some(logs)) = (message.number("done"), &mut self.logs) {
             logs.pipes.retain(|pipe| u64::from(pipe.id) != id);
             logs.gone.retain(|(it, _)| u64::from(*it) != id);
+        }
+        if let Some(id) = message.number("lacking") {
+            self.offer_later(id);
         }
         if let Some(text) = message.get("report") {
             let level = match message.get("level") {

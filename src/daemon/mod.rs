@@ -19,6 +19,7 @@ mod instances;
 mod logger;
 mod logs;
 mod main_command;
+mod mend;
 mod options;
 mod orders;
 mod pipes;
@@ -51,6 +52,7 @@ use adopt::Legacy;
 use confdir::Directory;
 use events::Events;
 use logs::Logs;
+use mend::Arrears;
 use orders::Ends;
 use report::Reporter;
 use server::Server;
@@ -99,6 +101,7 @@ struct Daemon {
     /// What outlives one going.
     legacy: Legacy,
     ends: Ends,
+    arrears: Arrears,
     /// No run directory, no clients.
     server: Option<Server>,
     events_ring: Events,
@@ -116,7 +119,8 @@ impl Daemon {
         self.is_started = true;
         self.settle();
         while !self.is_over() {
-            self.wait()?;
+            self.mend();
+            self.wait();
             self.now = sys::monotonic();
             let orders = self.read_signals();
             self.reap();
@@ -136,15 +140,11 @@ impl Daemon {
     }
 
     /// Sleeps until something happens or the earliest deadline has come.
-    fn wait(&mut self) -> io::Result<()> {
+    fn wait(&mut self) {
         let timeout = self.wake_at().map(|wake_at| wake_at.since(self.now));
-        match self.poll.poll(&mut self.polled, timeout) {
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
-            _ => {}
-        }
+        self.sleep(timeout);
         self.heard = self.polled.iter().map(|event| event.token().0).collect();
         self.turns = self.turns.wrapping_add(1);
-        Ok(())
     }
 
     /// One SIGCHLD may stand for many deaths, so asks until nobody is left; only

@@ -25,11 +25,18 @@ pub(super) struct Ends {
 const NOT_FOUND: u8 = 127;
 const NOT_EXECUTABLE: u8 = 126;
 
+/// So often what should not fail is tried at once.
+const TRIES: u32 = 16;
+
 impl Daemon {
     /// What the signals since the last turn ask for. SIGCHLD is among them, which
     /// is why this comes before the reaping, and obeying after it.
     pub(super) fn read_signals(&mut self) -> Vec<u32> {
-        let signals = std::iter::from_fn(|| self.signals.read_signal().ok().flatten());
+        let signals = std::iter::from_fn(|| {
+            // The poll tells of them once, so nothing may keep us from reading all.
+            let mut tries = 0..TRIES;
+            tries.find_map(|_| self.signals.read_signal().ok()).flatten()
+        });
         let orders = signals.map(|info| info.ssi_signo);
         orders.filter(|&signal| signal != libc::SIGCHLD.unsigned_abs()).collect()
     }

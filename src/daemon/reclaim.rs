@@ -3,33 +3,51 @@
 //! a pipe of the very number that was written down is ever taken for one.
 
 use std::fs::{self, OpenOptions};
+use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
 
 use nix::libc;
 
 use super::Daemon;
 use super::logger;
+use super::logs::Pipe;
 use super::pipes::{Run, Which};
 use super::report::{Level, report};
 use crate::config::Signal;
 use crate::supervise::{Pid, Slot};
-use crate::sys::processes;
+use crate::sys::{self, processes};
 
 impl Daemon {
     /// Opens the pipes of a service that runs already, if it still holds them.
     pub(super) fn reclaim_pipes(&mut self, slot: Slot, pid: Pid, ids: [u64; 3]) {
         let [stdin, stdout, stderr] = ids;
         let mut run = Run::default();
-        if stdin != 0 {
-            run.input = find_pipe(pid, stdin, true);
-        }
-        for (id, which) in [(stdout, Which::Stdout), (stderr, Which::Stderr)] {
-            if id != 0 {
-                run.outputs.extend(find_pipe(pid, id, false).map(|end| (end, which)));
+        let mut left = [0; 3];
+        let [in_left, out_left, err_left] = &mut left;
+        let take = |id, is_written, left: &mut u64| {
+            let found = if id == 0 { Ok(None) } else { find_pipe(pid, id, is_written) };
+            found.unwrap_or_else(|_| {
+                *left = id;
+                None
+            })
+        };
+        run.input = take(stdin, true, in_left);
+        for (id, which, left) in
+            [(stdout, Which::Stdout, out_left), (stderr, Which::Stderr, err_left)]
+        {
+            // After an upgrade it may have been handed over to us meanwhile.
+            let is_it = |pipe: &Pipe| u64::from(pipe.id) == id;
+            let is_known = self.logs.as_ref().is_some_and(|it| it.pipes.iter().any(is_it));
+            if !is_known {
+                run.outputs.extend(take(id, false, left).map(|end| (end, which)));
             }
         }
         self.take_pipes(slot, run, None);
+        if left != [0; 3] {
+            self.arrears.pipes.push((slot, pid, left));
+        }
     }
 
     /// The pipes that going-log has not read to their ends, for a going that takes our
@@ -73,21 +91,37 @@ impl Daemon {
 }
 
 /// A pipe of this number among the descriptors of a process, opened once more.
-fn find_pipe(pid: Pid, id: u64, is_written: bool) -> Option<OwnedFd> {
-    let entries = fs::read_dir(format!("/proc/{}/fd", pid.0)).ok()?;
-    entries.flatten().find_map(|entry| {
-        let path = entry.path();
-        // Links to pipes read `pipe:[NUMBER]` (proc(5)), and cost no opening.
-        let link = fs::read_link(&path).ok()?;
-        if link.to_str()? != format!("pipe:[{id}]") {
-            return None;
+///
+/// # Errors
+/// There are no descriptors or there is no memory for it now.
+fn find_pipe(pid: Pid, id: u64, is_written: bool) -> io::Result<Option<OwnedFd>> {
+    let passing = |error: &io::Error| sys::is_passing(error);
+    let entries = match fs::read_dir(format!("/proc/{}/fd", pid.0)) {
+        Ok(entries) => entries,
+        Err(error) if passing(&error) => return Err(error),
+        Err(_) => return Ok(None),
+    };
+    for entry in entries {
+        let found = entry.and_then(|entry| open_pipe(&entry.path(), id, is_written));
+        match found {
+            Ok(None) => {}
+            Err(error) if !passing(&error) => {}
+            done => return done,
         }
-        let file = OpenOptions::new()
-            .read(!is_written)
-            .write(is_written)
-            .custom_flags(libc::O_NONBLOCK)
-            .open(&path)
-            .ok()?;
-        (file.metadata().ok()?.ino() == id).then(|| file.into())
-    })
+    }
+    Ok(None)
+}
+
+fn open_pipe(path: &Path, id: u64, is_written: bool) -> io::Result<Option<OwnedFd>> {
+    // Links to pipes read `pipe:[NUMBER]` (proc(5)), and cost no opening.
+    let link = fs::read_link(path)?;
+    if link.to_str() != Some(&format!("pipe:[{id}]")) {
+        return Ok(None);
+    }
+    let file = OpenOptions::new()
+        .read(!is_written)
+        .write(is_written)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)?;
+    Ok((file.metadata()?.ino() == id).then(|| file.into()))
 }

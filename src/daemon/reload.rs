@@ -81,7 +81,7 @@ impl Daemon {
         if self.supervisor.is_closing() {
             return;
         }
-        self.directory.watch();
+        self.watch_directory();
         self.compare(|daemon, finding| {
             daemon.apply(finding);
             // At once, or the outcomes of a thousand files would pile up.
@@ -97,6 +97,9 @@ impl Daemon {
             Err(_) if self.ends.main.as_ref().is_some_and(|main| main.is_alone) => return,
             // Nothing is known to be gone, so everything keeps running.
             Err(error) => {
+                if sys::is_passing(&error) {
+                    self.arrears.directory.set(true);
+                }
                 let why = format!("Can't open {}: {}", path.display(), sys::explain(&error));
                 let decision = Decision::Refuse(why);
                 return each(self, Finding { name: String::new(), decision, keys: Vec::new() });
@@ -162,6 +165,9 @@ impl Daemon {
         let text = match Directory::read(&file) {
             Ok(text) => text.ok_or(())?,
             Err(error) => {
+                if sys::is_passing(&error) {
+                    self.arrears.directory.set(true);
+                }
                 let why = format!("Can't read {}: {}", file.display(), sys::explain(&error));
                 return found(Decision::Refuse(why), Vec::new());
             }

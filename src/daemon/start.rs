@@ -10,12 +10,13 @@ use mio::unix::SourceFd;
 use mio::{Interest, Poll, Token};
 use nix::unistd::Uid;
 
-use super::adopt::Legacy;
+use super::adopt::{Legacy, Refused};
 use super::confdir::Directory;
 use super::events::Events;
 use super::logger::Place;
 use super::logs::Logs;
 use super::main_command::MainCommand;
+use super::mend::Arrears;
 use super::options::{self, HELP, Options, Task};
 use super::orders::Ends;
 use super::report::{Level, Reporter, report};
@@ -93,11 +94,7 @@ fn supervise(mut options: Options) -> u8 {
     };
     let legacy = match Legacy::open(run.as_ref().map(|run| run.path.as_path()), &mut reporter) {
         Ok(legacy) => legacy,
-        Err(Pid(pid)) => {
-            report!(reporter, Level::Error, "Still running as pid {pid}, though without its lock");
-            reporter.flush();
-            return Ending::AlreadyRunning as u8;
-        }
+        Err(why) => return refuse(why, &mut reporter) as u8,
     };
     let logs = find_logs(&mut options, &mut reporter, run.as_ref());
     match Daemon::new(options, reporter, run, logs, legacy, handover.listener.take())
@@ -114,6 +111,23 @@ fn supervise(mut options: Options) -> u8 {
 /// Whether there is no such directory, as when nobody asked for one.
 fn is_missing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+fn refuse(why: Refused, reporter: &mut Reporter) -> Ending {
+    let ending = match why {
+        Refused::Held(Pid(pid)) => {
+            report!(reporter, Level::Error, "Still running as pid {pid}, though without its lock");
+            Ending::AlreadyRunning
+        }
+        Refused::Blind(error) => {
+            let why = sys::explain(&error);
+            let so = "not to start services twice, none is started";
+            report!(reporter, Level::Error, "Can't read the state file: {why}; {so}");
+            Ending::System
+        }
+    };
+    reporter.flush();
+    ending
 }
 
 /// Where logs go. Without a place for them the output of services goes where our
@@ -249,6 +263,7 @@ impl Daemon {
             inputs: Vec::new(),
             legacy,
             ends: Ends { is_leaving: false, is_init: options.is_init, ended_by: None, main },
+            arrears: Arrears::default(),
             server,
             events_ring: Events::default(),
             turns: 0,

@@ -1,9 +1,9 @@
 //! What /proc/PID/stat says of a process (proc_pid_stat(5)).
 
-use std::fs;
+use std::{fs, io};
 
 use crate::supervise::{Exit, Pid};
-use crate::sys::processes;
+use crate::sys::{self, processes};
 
 /// A process as it was when it was looked at.
 pub struct Stat {
@@ -21,8 +21,24 @@ pub struct Stat {
 
 impl Stat {
     /// `None` if there is no such process.
+    ///
+    /// # Errors
+    /// It cannot be known now, for want of descriptors or memory: who is not seen is
+    /// not dead.
+    pub fn look(pid: Pid) -> io::Result<Option<Stat>> {
+        match fs::read(format!("/proc/{}/stat", pid.0)) {
+            Ok(stat) => Ok(Stat::parse(pid, &stat)),
+            Err(error) if sys::is_passing(&error) => Err(error),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// `None` if there is no such process, or none that can be seen now.
     pub fn read(pid: Pid) -> Option<Stat> {
-        let stat = fs::read(format!("/proc/{}/stat", pid.0)).ok()?;
+        Stat::look(pid).ok().flatten()
+    }
+
+    fn parse(pid: Pid, stat: &[u8]) -> Option<Stat> {
         // The command's name is in parentheses, and may itself hold any.
         let end = stat.iter().rposition(|&byte| byte == b')')?;
         let rest = std::str::from_utf8(stat.get(end + 1..)?).ok()?;

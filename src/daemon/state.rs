@@ -35,6 +35,35 @@ pub(super) struct Kept {
     pub(super) record: Record,
     /// Its latest process.
     pub(super) birth: Option<Birth>,
+    /// The process that was written down, if it is there.
+    pub(super) stat: Option<Stat>,
+}
+
+/// Why a state file cannot be read.
+pub(super) enum Unread {
+    /// It could be at another time.
+    Passing(io::Error),
+    /// It is useless, for this reason.
+    Useless(String),
+}
+
+impl From<io::Error> for Unread {
+    fn from(error: io::Error) -> Unread {
+        if sys::is_passing(&error) {
+            return Unread::Passing(error);
+        }
+        Unread::Useless(sys::explain(&error))
+    }
+}
+
+impl Unread {
+    /// For people.
+    pub(super) fn explain(self) -> String {
+        match self {
+            Unread::Passing(error) => sys::explain(&error),
+            Unread::Useless(why) => why,
+        }
+    }
 }
 
 /// What an earlier going left.
@@ -44,6 +73,25 @@ pub(super) struct Found {
     pub(super) kept: Vec<Kept>,
     /// So many records cannot be read.
     pub(super) broken: usize,
+}
+
+impl Kept {
+    /// Looks for the process that was written down.
+    fn look(record: Record, birth: Option<Birth>) -> io::Result<Kept> {
+        let us = Pid(i32::try_from(std::process::id()).unwrap_or(0));
+        let mut stat = None;
+        if let Some(birth) = &birth {
+            // A dead child of ours is reaped as any other.
+            let is_there = |it: &Stat| !it.is_dead || it.parent == us;
+            stat = Stat::look(birth.pid)?;
+            stat = stat.filter(|it| birth.is_of(it.pid, it.started) && is_there(it));
+        }
+        // After an upgrade, a child that has not got so far.
+        if let (None, Some(pid)) = (&stat, record.state().pid()) {
+            stat = Stat::look(pid)?.filter(|it| it.parent == us);
+        }
+        Ok(Kept { record, birth, stat })
+    }
 }
 
 impl Ledger {
@@ -96,14 +144,29 @@ impl Ledger {
             Some(service) => self.file.write_all_at(&record::encode(service), place),
             None => self.file.write_all_at(&[0; SIZE], place),
         };
-        let was_failing = std::mem::replace(&mut self.is_failing, done.is_err());
+        // It is whole again when all of it has been written.
+        let was_failing = self.is_failing;
+        self.is_failing |= done.is_err();
         if was_failing { Ok(()) } else { done }
+    }
+
+    /// Whether something is missing in the file.
+    pub(super) fn is_failing(&self) -> bool {
+        self.is_failing
+    }
+
+    /// All of it is to be written again.
+    pub(super) fn mend(&mut self) {
+        self.is_failing = false;
     }
 
     /// Writes down the birth of a process that is no child to do so.
     pub(super) fn write_birth(&mut self, index: usize, birth: &Birth) -> io::Result<()> {
-        let place = u64::try_from(BIRTH_AT).unwrap_or(0);
-        self.file.write_all_at(&birth.encode(), offset(index).saturating_add(place))
+        let place = offset(index).saturating_add(u64::try_from(BIRTH_AT).unwrap_or(0));
+        let done = self.file.write_all_at(&birth.encode(), place);
+        let was_failing = self.is_failing;
+        self.is_failing |= done.is_err();
+        if was_failing { Ok(()) } else { done }
     }
 }
 
@@ -125,25 +188,28 @@ fn here() -> io::Result<([u8; 16], u64)> {
 ///
 /// # Errors
 /// Why it cannot be used, for people.
-pub(super) fn read(path: &Path) -> Result<Option<Found>, String> {
-    let explain = |error: io::Error| sys::explain(&error);
+pub(super) fn read(path: &Path) -> Result<Option<Found>, Unread> {
+    let useless = |why: &str| Unread::Useless(why.to_owned());
     // Never to follow a link, nor to wait for a pipe.
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
     let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        other => other.map_err(explain)?,
+        other => other?,
     };
-    let stat = file.metadata().map_err(explain)?;
+    let stat = file.metadata()?;
     let is_ours = stat.is_file() && stat.uid() == Uid::effective().as_raw();
     if !is_ours || stat.nlink() != 1 || stat.mode() & 0o177 != 0 {
-        return Err("it is not a file of ours that nobody else can read or write".to_owned());
+        return Err(useless("it is not a file of ours that nobody else can read or write"));
     }
     let mut bytes = [0; SIZE];
-    let is_whole = file.read_exact_at(&mut bytes, 0).is_ok();
-    let bytes_of_header = if is_whole { bytes.as_slice() } else { &[] };
-    let header = Header::decode(bytes_of_header)?;
-    if here().map_err(explain)? != (header.boot, header.namespace) {
-        return Err("it is of another boot or container".to_owned());
+    let bytes_of_header = match file.read_exact_at(&mut bytes, 0) {
+        Ok(()) => bytes.as_slice(),
+        Err(error) if sys::is_passing(&error) => return Err(error.into()),
+        Err(_) => &[],
+    };
+    let header = Header::decode(bytes_of_header).map_err(useless)?;
+    if here()? != (header.boot, header.namespace) {
+        return Err(useless("it is of another boot or container"));
     }
     let writer = (header.writer, header.started);
     let mut found = Found { writer, kept: Vec::new(), broken: 0 };
@@ -161,14 +227,14 @@ pub(super) fn read(path: &Path) -> Result<Option<Found>, String> {
                 Ok(0) => break,
                 Ok(count) => length += count,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(explain(error)),
+                Err(error) => return Err(error.into()),
             }
         }
         match record::decode(&bytes) {
             Entry::Free => {}
             Entry::Broken => found.broken += 1,
             Entry::Life(record) => {
-                found.kept.push(Kept { record, birth: Birth::decode(&bytes) });
+                found.kept.push(Kept::look(record, Birth::decode(&bytes))?);
             }
         }
     }

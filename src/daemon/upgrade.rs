@@ -118,7 +118,7 @@ pub(super) fn check(options: Options) -> Ending {
         }
         read => {
             let why = match read {
-                Err(why) => why,
+                Err(why) => why.explain(),
                 Ok(None) => "it is not there".to_owned(),
                 Ok(Some(found)) => format!("{} damaged records", found.broken),
             };

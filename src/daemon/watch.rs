@@ -47,7 +47,7 @@ impl Watch {
         match &self.pidfd {
             _ if self.is_dead => false,
             Some(pidfd) => heard.contains(&self.token().0) && is_over(pidfd, 0),
-            None if is_time_to_look => find(self.process, self.started).is_none_or(|it| it.is_dead),
+            None if is_time_to_look => is_gone(self.process, self.started),
             None => false,
         }
     }
@@ -92,6 +92,12 @@ pub(super) fn is_over(pidfd: &OwnedFd, milliseconds: u16) -> bool {
 /// The process of this pid that was born in this tick.
 pub(super) fn find(pid: Pid, started: u64) -> Option<Stat> {
     Stat::read(pid).filter(|it| it.started == started)
+}
+
+/// Whether it is known that the process is dead.
+pub(super) fn is_gone(pid: Pid, started: u64) -> bool {
+    let is_other = |it: Stat| it.started != started || it.is_dead;
+    Stat::look(pid).is_ok_and(|it| it.is_none_or(is_other))
 }
 
 impl Legacy {
@@ -144,6 +150,15 @@ impl Daemon {
                 watch.is_dead = true;
             }
         }
+        if is_time {
+            // There was no descriptor for these, but there may be by now.
+            for index in 0..self.legacy.watches.len() {
+                let watch = self.legacy.watches.get(index);
+                if watch.is_some_and(|it| it.pidfd.is_none() && !it.is_dead) {
+                    self.open_watch(index);
+                }
+            }
+        }
         dead
     }
 
@@ -169,9 +184,10 @@ impl Daemon {
             let head = Head { name: &service.name, pid: watch.head, whom, mark };
             let is_main = |it| self.supervisor.find_pid(it).is_some();
             // Gone since it was looked for: then the next turn must not wait.
-            let found = Census::take().member(&head, is_main);
+            let census = Census::take();
+            let found = census.member(&head, is_main);
             let member = found.unwrap_or((watch.head, 0));
-            if found.is_none() {
+            if found.is_none() && census.is_whole() {
                 self.legacy.look_at = self.now;
             }
             if let Some(watch) = self.legacy.watches.get_mut(index) {

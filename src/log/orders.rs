@@ -26,6 +26,13 @@ impl Logger {
     pub(super) fn obey(&mut self, incoming: Incoming) {
         let done = match incoming {
             Incoming::Malformed(why) => Err(why),
+            Incoming::Lacking(id) => {
+                // Going keeps it, and offers it again.
+                let mut lacking = Message::new();
+                lacking.add("lacking", &id.to_string());
+                self.wire.answer(&lacking);
+                Ok(())
+            }
             Incoming::Message(message, fds) => match message.get("do") {
                 Some("take" | "set") => self.take(&message, fds),
                 Some("mark") => self.mark(&message),

@@ -49,8 +49,15 @@ struct Connection {
 pub enum Incoming {
     /// A message, and the descriptors that came with it.
     Message(Message, Vec<OwnedFd>),
+    /// A message about a pipe of this number, for whose descriptor there is no room.
+    Lacking(u64),
     /// Something else; what is wrong with it.
     Malformed(String),
+}
+
+fn malformed() -> Incoming {
+    let why = "a message is too long, or its descriptors are too many";
+    Incoming::Malformed(why.to_owned())
 }
 
 /// Binds a socket of our own making, in place of an old one.
@@ -141,8 +148,9 @@ impl Wire {
                         break;
                     }
                     Ok(it) if it.is_cut => {
-                        let why = "a message is too long, or its descriptors are too many";
-                        incoming.push(Incoming::Malformed(why.to_owned()));
+                        let bytes = buffer.get(..it.length).unwrap_or_default();
+                        let id = Message::parse(bytes).ok().and_then(|it| it.number("id"));
+                        incoming.push(id.map_or_else(malformed, Incoming::Lacking));
                     }
                     Ok(it) => {
                         let bytes = buffer.get(..it.length).unwrap_or_default();

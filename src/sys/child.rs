@@ -88,7 +88,9 @@ pub enum Word {
 pub fn hear(ear: BorrowedFd) -> Option<Word> {
     let mut words = [0; WORD];
     match unistd::read(ear, &mut words) {
-        Err(Errno::EAGAIN | Errno::EINTR) => None,
+        // The poll tells of words but once.
+        Err(Errno::EINTR) => hear(ear),
+        Err(Errno::EAGAIN) => None,
         Ok(WORD) => {
             let [is_lack, place, which, errno @ ..] = words;
             let fault = Fault { step: Step::of([place, which]), errno: i32::from_ne_bytes(errno) };

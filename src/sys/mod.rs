@@ -9,6 +9,7 @@ pub mod identity;
 pub mod image;
 pub mod journal;
 pub mod limits;
+pub mod memory;
 pub mod pidfds;
 pub mod pipes;
 pub mod processes;
@@ -42,6 +43,25 @@ pub fn ticks() -> u64 {
     let seconds = u64::try_from(time.tv_sec()).unwrap_or(0);
     let ticks = u64::try_from(time.tv_nsec() / 10_000_000).unwrap_or(0);
     seconds.saturating_mul(100).saturating_add(ticks)
+}
+
+/// Whether an error is about a shortage which may be over in a moment, and says nothing
+/// of what was asked for.
+pub fn is_passing(error: &io::Error) -> bool {
+    let is_listed = |errno| {
+        matches!(
+            errno,
+            libc::EMFILE
+                | libc::ENFILE
+                | libc::ENOMEM
+                | libc::ENOSPC
+                | libc::EDQUOT
+                | libc::ENOBUFS
+                | libc::EAGAIN
+                | libc::EINTR
+        )
+    };
+    error.kind() == io::ErrorKind::OutOfMemory || error.raw_os_error().is_some_and(is_listed)
 }
 
 /// What strerror(3) says of an error number.
