@@ -5,6 +5,7 @@ use super::clock;
 use super::files::reason;
 use super::journal::{Head, Kind, Progress};
 use super::lines::{Flow, How, Page, Skipping, Stop, fill, skip};
+use super::plain::pass;
 use super::stamp::{Stamp, Time};
 use crate::config::Timestamps;
 
@@ -80,6 +81,32 @@ pub fn compose(
         Kind::End => Stop::Taken,
     };
     (page.length(), Progress { at, is_done: stop == Stop::Taken, flow, ino }, stop)
+}
+
+/// The same for output that needs nothing added and nothing left out: how much of
+/// `input` can be written as it is. Nothing if it is not that easy, here.
+pub fn pass_on(
+    head: &Head,
+    input: &[u8],
+    progress: &Progress,
+    before: Before,
+) -> Option<(usize, Progress, Stop)> {
+    let Progress { mut at, mut flow, ino, .. } = *progress;
+    if before.is_at_start || !before.is_own {
+        flow.column = 0;
+    }
+    let is_quiet = flow.skipping == Skipping::No && flow.lost.is_none() && flow.limited.is_none();
+    let is_in_place = before.is_at_start || flow.column > 0;
+    if !head.is_plain() || !is_quiet || !is_in_place {
+        return None;
+    }
+    let rest = input.get(at..).unwrap_or_default();
+    let (length, stop) = pass(rest, &mut flow, before.size, before.size_max);
+    if length == 0 && stop == Stop::Full {
+        return None;
+    }
+    at += length;
+    Some((length, Progress { at, is_done: stop == Stop::Taken, flow, ino }, stop))
 }
 
 /// Says what was left out, and why.

@@ -12,6 +12,9 @@
 //! | Reading | `head` is whole, and `input` begins with its sentinel unless the read was done |
 //! | Full | `input` and progress `slot` are whole |
 //! | Writing | so are `output`, `target` and progress `next`, which comes in force with Full |
+//!
+//! What goes into a log as it came is written from where it was read to, so that
+//! the room for output is room for input as well, but for a little.
 
 use std::fs::File;
 use std::io;
@@ -30,12 +33,16 @@ pub const INPUT: usize = 64 * 1024;
 /// So much is written at once: a line of the greatest length, and what we add.
 pub const OUTPUT: usize = LINE_MAX + 4096;
 
+/// So much is read at once of what goes into a log as it came.
+pub const INPUT_PLAIN: usize = INPUT + OUTPUT - SPARE;
+/// Written between that: our own lines, and where lines are broken.
+const SPARE: usize = 4096;
+
 const PAGE: usize = 4096;
 const INPUT_AT: usize = PAGE;
-const OUTPUT_AT: usize = INPUT_AT + INPUT;
-const RECORDS_AT: usize = OUTPUT_AT + OUTPUT;
+const RECORDS_AT: usize = INPUT_AT + INPUT + OUTPUT;
 
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 /// Places of words.
 const AT_MAGIC: usize = 0;
@@ -49,7 +56,7 @@ const AT_SLOTS: usize = 64;
 
 const HEAD_WORDS: usize = 8 + SETTINGS_WORDS;
 const NAME_WORDS: usize = 8;
-const TARGET_WORDS: usize = 4;
+const TARGET_WORDS: usize = 5;
 const SLOT_WORDS: usize = 3 + FLOW_WORDS;
 /// From one to the next, with room for a checksum.
 const STRIDE: usize = 16;
@@ -112,6 +119,18 @@ pub struct Head {
     pub settings: Settings,
 }
 
+impl Head {
+    /// Whether it goes into the log as it came.
+    pub fn is_plain(&self) -> bool {
+        self.kind == Kind::Output && self.settings.is_plain()
+    }
+
+    /// How much input there can be; output has its place behind that.
+    pub fn input_max(&self) -> usize {
+        if self.is_plain() { INPUT_PLAIN } else { INPUT }
+    }
+}
+
 /// How much of it is written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Progress {
@@ -134,7 +153,9 @@ pub struct Target {
     pub ino: u64,
     /// How large it was before.
     pub size: u64,
-    /// How much of `output` is to be written.
+    /// Where the page is that is to be written, seen from the start of the input.
+    pub at: usize,
+    /// How long it is.
     pub length: usize,
 }
 
@@ -271,10 +292,10 @@ impl Journal {
         let mut settings = [0; SETTINGS_WORDS];
         settings.copy_from_slice(words.get(8..)?);
         let name: usize = usize::try_from(name).ok().filter(|it| *it <= NAME_WORDS * 8)?;
-        let length = usize::try_from(length).ok().filter(|it| *it <= INPUT)?;
+        let length = usize::try_from(length).ok()?;
         let name_sum = self.map.word(AT_NAME + NAME_WORDS);
         let name = self.map.bytes(AT_NAME * 8, name);
-        Some(Head {
+        let head = Head {
             id,
             kind: match kind {
                 0 => Kind::Output,
@@ -286,7 +307,8 @@ impl Journal {
             millis,
             now,
             settings: Settings::of(name, settings).filter(|_| name_sum == hash(name))?,
-        })
+        };
+        Some(head).filter(|head| head.length <= head.input_max())
     }
 
     /// Stores what a batch will be about, and that nothing of it is written.
@@ -314,13 +336,13 @@ impl Journal {
 
     /// Puts something in the place of the input that it cannot be: random bytes,
     /// or for a short one the opposite of its `first` byte.
-    pub fn prepare_input(&mut self, first: Option<u8>) -> [u64; 2] {
+    pub fn prepare_input(&mut self, length: usize, first: Option<u8>) -> [u64; 2] {
         let sentinel = match first {
             Some(first) => [u64::from_ne_bytes([!first; 8]); 2],
             None => [self.roll(), self.roll()],
         };
         let [one, other] = sentinel.map(u64::to_ne_bytes);
-        let input = self.map.bytes_mut(INPUT_AT, INPUT);
+        let input = self.map.bytes_mut(INPUT_AT, length.clamp(16, INPUT_PLAIN));
         // The read must find every page in memory and writable, or it might
         // have to wait inside, where a SIGKILL would cut it short.
         for page in input.chunks_mut(PAGE) {
@@ -346,26 +368,26 @@ impl Journal {
 
     /// Where input is read to.
     pub fn input_mut(&mut self) -> &mut [u8] {
-        self.map.bytes_mut(INPUT_AT, INPUT)
+        self.map.bytes_mut(INPUT_AT, INPUT_PLAIN)
     }
 
-    /// The first `length` bytes of the input, and the place for output.
-    pub fn input_and_output(&mut self, length: usize) -> (&[u8], &mut [u8]) {
+    /// The input of a batch, and the place for output.
+    pub fn input_and_output(&mut self, head: &Head) -> (&[u8], &mut [u8]) {
         let both = self.map.bytes_mut(INPUT_AT, INPUT + OUTPUT);
-        let (input, output) = both.split_at_mut_checked(INPUT).unwrap_or_default();
-        (input.get(..length).unwrap_or_default(), output)
+        let (input, output) = both.split_at_mut_checked(head.input_max()).unwrap_or_default();
+        (input.get(..head.length).unwrap_or_default(), output)
     }
 
-    /// The first `length` bytes of the output.
-    pub fn output(&self, length: usize) -> &[u8] {
-        self.map.bytes(OUTPUT_AT, length)
+    /// What is being written.
+    pub fn page(&self, target: Target) -> &[u8] {
+        self.map.bytes(INPUT_AT + target.at, target.length)
     }
 
     /// What was written so far.
     pub fn progress(&self, slot: u64) -> Option<Progress> {
         let words: [u64; SLOT_WORDS] = self.words(slot_place(slot))?;
         let [at, is_done, ino, flow @ ..] = words;
-        let at = usize::try_from(at).ok().filter(|at| *at <= INPUT)?;
+        let at = usize::try_from(at).ok().filter(|at| *at <= INPUT_PLAIN)?;
         Some(Progress { at, is_done: is_done != 0, flow: Flow::of(flow), ino })
     }
 
@@ -382,15 +404,17 @@ impl Journal {
 
     /// What is being written to.
     pub fn target(&self) -> Option<Target> {
-        let [dev, ino, size, length]: [u64; TARGET_WORDS] = self.words(AT_TARGET)?;
-        let length = usize::try_from(length).ok().filter(|length| *length <= OUTPUT)?;
-        Some(Target { dev, ino, size, length })
+        let [dev, ino, size, at, length]: [u64; TARGET_WORDS] = self.words(AT_TARGET)?;
+        let (at, length) = (usize::try_from(at).ok()?, usize::try_from(length).ok()?);
+        let is_inside = at.checked_add(length)? <= INPUT + OUTPUT;
+        is_inside.then_some(Target { dev, ino, size, at, length })
     }
 
     /// Stores what will be written to.
     pub fn set_target(&mut self, target: Target) {
-        let length = u64::try_from(target.length).unwrap_or(0);
-        self.set_words(AT_TARGET, [target.dev, target.ino, target.size, length]);
+        let Target { dev, ino, size, at, length } = target;
+        let [at, length] = [at, length].map(|it| u64::try_from(it).unwrap_or(0));
+        self.set_words(AT_TARGET, [dev, ino, size, at, length]);
     }
 
     /// Words that are followed by the right checksum.

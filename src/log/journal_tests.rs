@@ -82,11 +82,11 @@ fn what_is_stored_is_found_again() {
     let folder = Folder::new();
     let flow = Flow { column: 3, is_begun: true, ..Flow::default() };
     let progress = Progress { at: 50, is_done: false, flow, ino: 9 };
-    let target = Target { dev: 1, ino: 2, size: 3, length: 4 };
+    let target = Target { dev: 1, ino: 2, size: 3, at: 5, length: 4 };
     {
         let (mut journal, is_strange) = open(folder.file());
         assert!(!is_strange);
-        let sentinel = journal.prepare_input(None);
+        let sentinel = journal.prepare_input(100, None);
         journal.set_head(&head(), sentinel, &Record::default());
         journal.set_progress(2, &progress);
         journal.set_target(target);
@@ -114,7 +114,7 @@ fn a_read_is_seen_whatever_it_read() {
         for first in 0..=255 {
             let mut journal = Journal::open(None, 0, 3).unwrap_or_else(|_| panic!("opens")).0;
             let first_byte = (length < 16).then_some(first);
-            let sentinel = journal.prepare_input(first_byte);
+            let sentinel = journal.prepare_input(usize::from(length), first_byte);
             let head = Head { length: usize::from(length), ..head() };
             journal.set_head(&head, sentinel, &Record::default());
             assert!(!journal.was_read(head.length));
@@ -162,7 +162,7 @@ fn a_journal_with_a_wrong_byte_is_seen() {
         let (mut journal, _) = open(folder.file());
         journal.set_head(&head(), [1, 2], &Record::default());
         journal.set_progress(1, &Progress { at: 7, ..Progress::default() });
-        journal.set_target(Target { dev: 1, ino: 2, size: 3, length: 4 });
+        journal.set_target(Target { dev: 1, ino: 2, size: 3, at: 5, length: 4 });
         journal.set_state(State::Writing { slot: 0, next: 1 });
     }
     let mut whole = vec![0; PAGE];

@@ -18,6 +18,7 @@ mod news;
 mod options;
 mod orders;
 mod peek;
+mod plain;
 pub mod records;
 mod rotate;
 pub mod settings;

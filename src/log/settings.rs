@@ -47,6 +47,11 @@ pub struct Settings {
 pub const SETTINGS_WORDS: usize = 6;
 
 impl Settings {
+    /// Whether lines become what they are, none added, none left out.
+    pub fn is_plain(&self) -> bool {
+        self.timestamps == Timestamps::No && !self.is_stripped && self.rate.is_none()
+    }
+
     /// Reads them from a message.
     ///
     /// # Errors

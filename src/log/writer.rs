@@ -7,9 +7,9 @@ use std::os::fd::BorrowedFd;
 
 use nix::unistd::read;
 
-use super::compose::{Before, compose};
+use super::compose::{Before, compose, pass_on};
 use super::files::Files;
-use super::journal::{Head, INPUT, Journal, Kind, OUTPUT, Progress, State, Target};
+use super::journal::{Head, INPUT, INPUT_PLAIN, Journal, Kind, Progress, State, Target};
 use super::lines::Stop;
 use super::news::Level;
 use super::peek::Peek;
@@ -103,7 +103,7 @@ impl Writer {
             return self.journal.set_state(State::Empty);
         };
         let base = head.settings.base();
-        let Target { dev, ino, size, length } = target;
+        let Target { dev, ino, size, length, .. } = target;
         let mut written = 0;
         let flow = self.journal.progress(slot).unwrap_or_default().flow;
         let owner = (flow.column > 0).then_some(head.id);
@@ -123,7 +123,8 @@ impl Writer {
 
     /// How much of a stream can be taken and written.
     pub fn room(&mut self, settings: &Settings, available: usize, now: u64) -> Room {
-        let (base, wanted) = (settings.base(), available.min(INPUT));
+        let input_max = if settings.is_plain() { INPUT_PLAIN } else { INPUT };
+        let (base, wanted) = (settings.base(), available.min(input_max));
         let is_blocking = settings.full == Full::Block;
         let failed = |errno, retry_at| {
             if is_blocking { Room::Later(retry_at) } else { Room::None(errno) }
@@ -163,7 +164,7 @@ impl Writer {
         let place = self.journal.records.place_of(head.id)?;
         let record = self.journal.records.get(place);
         let first = if head.length < 16 { Some(peek.first(pipe)?) } else { None };
-        let sentinel = self.journal.prepare_input(first);
+        let sentinel = self.journal.prepare_input(head.length, first);
         self.journal.set_head(head, sentinel, &record);
         self.journal.set_state(State::Reading);
         let input = self.journal.input_mut().get_mut(..head.length).unwrap_or_default();
@@ -242,8 +243,11 @@ impl Writer {
         let is_own = log.owner == Some(head.id);
         let before = Before { size, is_at_start: log.is_at_start, is_own, size_max };
         let (dev, ino) = (log.dev, log.ino);
-        let (input, output) = self.journal.input_and_output(head.length);
-        let (length, mut after, stop) = compose(head, input, output, &progress, before);
+        let (input, output) = self.journal.input_and_output(head);
+        let (at, (length, mut after, stop)) = match pass_on(head, input, &progress, before) {
+            Some(page) => (progress.at, page),
+            None => (head.input_max(), compose(head, input, output, &progress, before)),
+        };
         if length > 0 {
             after.ino = ino;
         }
@@ -251,7 +255,7 @@ impl Writer {
         if length == 0 {
             self.journal.set_state(State::Full { slot: next });
         } else {
-            self.journal.set_target(Target { dev, ino, size, length });
+            self.journal.set_target(Target { dev, ino, size, at, length });
             self.journal.set_state(State::Writing { slot, next });
             self.put(slot, next, head, 0);
         }
@@ -262,13 +266,14 @@ impl Writer {
 
     /// Writes the output from `written` on.
     fn put(&mut self, slot: u64, next: u64, head: &Head, written: usize) {
-        let (base, length) =
-            (head.settings.base(), self.journal.target().map_or(0, |it| it.length));
-        let Some(log) = self.files.get(&base) else { return self.lose(slot, head, 0) };
-        let output = self.journal.output(length);
-        match log.append(output.get(written..).unwrap_or_default()) {
+        let base = head.settings.base();
+        let (Some(target), Some(log)) = (self.journal.target(), self.files.get(&base)) else {
+            return self.lose(slot, head, 0);
+        };
+        let page = self.journal.page(target);
+        match log.append(page.get(written..).unwrap_or_default()) {
             Ok(()) => {
-                log.wrote(head.id, output.last() == Some(&b'\n'));
+                log.wrote(head.id, page.last() == Some(&b'\n'));
                 self.journal.set_state(State::Full { slot: next });
                 self.files.succeed(&base);
             }
@@ -285,7 +290,7 @@ impl Writer {
         else {
             return self.lose(slot, head, errno);
         };
-        let before = self.journal.output(written);
+        let before = self.journal.page(Target { length: written, ..target });
         let whole = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1);
         let is_at_start = log.is_at_start;
         let is_own = log.owner == Some(head.id);
@@ -293,11 +298,17 @@ impl Writer {
         self.files.fail(&base, errno, head.now);
         // Composed once more, with no room for more than what is there.
         let before = Before { size: target.size, is_at_start, is_own, size_max: 0 };
-        let (input, output) = self.journal.input_and_output(head.length);
-        let room = output.get_mut(..(whole + 2).min(OUTPUT)).unwrap_or_default();
+        let (input, output) = self.journal.input_and_output(head);
         let mut spare = progress;
         if whole > 0 {
-            let (length, after, _) = compose(head, input, room, &progress, before);
+            let (length, after, _) = if target.at == progress.at {
+                let input = input.get(..progress.at + whole).unwrap_or_default();
+                pass_on(head, input, &progress, before).unwrap_or((0, progress, Stop::Taken))
+            } else {
+                let room = (whole + 2).min(output.len());
+                let room = output.get_mut(..room).unwrap_or_default();
+                compose(head, input, room, &progress, before)
+            };
             if length == whole {
                 spare = after;
             }
@@ -311,7 +322,7 @@ impl Writer {
     /// What is left of the batch is lost.
     fn lose(&mut self, slot: u64, head: &Head, errno: u64) {
         let mut progress = self.journal.progress(slot).unwrap_or_default();
-        let (input, _) = self.journal.input_and_output(head.length);
+        let (input, _) = self.journal.input_and_output(head);
         // What we say ourselves is not counted.
         if head.kind == Kind::Output {
             progress.flow.lose(input.get(progress.at..).unwrap_or_default(), errno);
