@@ -103,6 +103,8 @@ impl Logger {
             self.settle();
         }
         self.drain_all();
+        // It may have come back a moment ago.
+        self.syslog.tell(u64::MAX);
         self.wire.flush(&mut self.writer.files.news);
         Ok(())
     }
@@ -142,7 +144,7 @@ impl Logger {
     /// When something is due that nobody wakes us for.
     fn deadline(&self) -> Option<u64> {
         let streams = self.streams.iter().flatten().filter_map(|it| it.wake_at);
-        streams.chain(self.compressor.retry_at).min()
+        streams.chain(self.compressor.retry_at).chain(self.syslog.tell_at).min()
     }
 
     fn read_signals(&mut self) {
@@ -188,6 +190,7 @@ impl Logger {
             self.compressor.add(base, keep);
         }
         self.compressor.start(&mut self.writer.files, self.now);
+        self.syslog.tell_if_due(self.now);
         self.wire.flush(&mut self.writer.files.news);
     }
 }

@@ -16,6 +16,9 @@ const PART_MAX: usize = 7168;
 
 /// So long until we look for it again, in milliseconds.
 const PATIENCE: u64 = 1000;
+/// So long at most until we do so for nothing but to tell what was lost: the time
+/// is doubled each time it is in vain.
+const PATIENCE_MAX: u64 = 64_000;
 
 /// The connection, if there is one.
 #[derive(Default)]
@@ -23,6 +26,9 @@ pub struct Syslog {
     socket: Option<UnixDatagram>,
     retry_at: u64,
     lost: u64,
+    /// When the count of them is sent, if nobody writes before.
+    pub tell_at: Option<u64>,
+    patience: u64,
 }
 
 impl Syslog {
@@ -30,16 +36,40 @@ impl Syslog {
     pub fn send(&mut self, name: &str, is_stderr: bool, line: &[u8], now: u64) {
         let (priority, text) = priority(line, is_stderr);
         for part in text.chunks(PART_MAX) {
-            if self.lost > 0 {
-                let lost = format!("--- {} lines were not sent", self.lost);
-                if self.try_send(name, FACILITY | ERROR, lost.as_bytes(), now) {
-                    self.lost = 0;
-                }
-            }
+            self.tell(now);
             if self.lost > 0 || !self.try_send(name, priority, part, now) {
+                if self.lost == 0 {
+                    self.patience = PATIENCE;
+                    self.tell_at = Some(now.saturating_add(PATIENCE));
+                }
                 self.lost = self.lost.saturating_add(1);
                 return;
             }
+        }
+    }
+
+    /// Sends the count of lost lines if it is time.
+    pub fn tell_if_due(&mut self, now: u64) {
+        if self.tell_at.is_none_or(|at| now < at) {
+            return;
+        }
+        self.tell(now);
+        if self.lost > 0 {
+            self.patience = self.patience.saturating_mul(2).min(PATIENCE_MAX);
+            self.tell_at = Some(now.saturating_add(self.patience));
+        }
+    }
+
+    /// Sends the count of lost lines, if there are any and it is taken.
+    pub fn tell(&mut self, now: u64) {
+        if self.lost == 0 {
+            return;
+        }
+        let (s, were) = if self.lost == 1 { ("", "was") } else { ("s", "were") };
+        let text = format!("--- {} line{s} of output {were} not sent", self.lost);
+        if self.try_send("going-log", FACILITY | ERROR, text.as_bytes(), now) {
+            self.lost = 0;
+            self.tell_at = None;
         }
     }
 

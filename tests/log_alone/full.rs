@@ -10,10 +10,14 @@ use super::bench::{Logger, Pipe, Place, program, wait_until, with};
 
 /// Runs going-log with its logs on a disk of that size, if that can be had.
 fn on_small_disk(place: &Place, size: &str) -> Option<(Logger, PathBuf)> {
-    let script = "mount -t tmpfs -o size=$0 tmpfs \"$1\" && exec \"$2\" -l \"$1\" \
-        --socket \"$3\" --journal \"$4\"";
+    mounted(place, &format!("mount -t tmpfs -o size={size} tmpfs \"$0\""))
+}
+
+/// Runs going-log where its directory is mounted like that, if it can be.
+fn mounted(place: &Place, mount: &str) -> Option<(Logger, PathBuf)> {
+    let script = format!("{mount} && exec \"$1\" -l \"$0\" --socket \"$2\" --journal \"$3\"");
     let mut command = Command::new("unshare");
-    command.args(["-m", "sh", "-c", script, size]);
+    command.args(["-m", "sh", "-c", &script]);
     command.arg(place.log_dir()).arg(program());
     command.arg(place.dir.join("socket")).arg(place.dir.join("journal"));
     let has_rights = Command::new("unshare").args(["-m", "true"]).status();
@@ -212,5 +216,30 @@ fn a_death_on_a_full_disk_is_survived() {
     writer.join().unwrap();
     assert_eq!(check(&fs::read_to_string(dir.join("web.log")).unwrap(), 3000), 0);
     assert!(deaths > 2);
+    logger.stop();
+}
+
+#[test]
+fn what_a_read_only_disk_does_not_take_is_counted() {
+    let place = Place::new();
+    let mount = "mount --bind \"$0\" \"$0\" && mount -o remount,ro,bind \"$0\"";
+    let Some((logger, _)) = mounted(&place, mount) else { return };
+    let mut pipe = Pipe::new();
+    assert!(logger.take(&pipe, &with(&["timestamps=utc"])));
+    pipe.write("lost\nlost, too\n");
+    assert_eq!(logger.wait_for("report"), "web.log cannot be written: Read-only file system");
+    assert!(place.names().is_empty());
+    let mut remount = Command::new("nsenter");
+    remount.args(["-t", &logger.pid().to_string(), "-m", "mount", "-o", "remount,rw,bind"]);
+    assert!(remount.arg(place.log_dir()).status().unwrap().success());
+    // Told by itself, without another line that had to come first.
+    assert_eq!(logger.wait_for("report"), "web.log is written again");
+    pipe.write("there\n");
+    pipe.close();
+    logger.wait_done(&pipe);
+    let text = place.read("web.log");
+    let lines: Vec<_> = text.lines().map(|line| &line[25..]).collect();
+    let told = "--- 2 lines (15 bytes) were not written: Read-only file system";
+    assert_eq!(lines, [told, "there"]);
     logger.stop();
 }
