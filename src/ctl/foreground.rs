@@ -24,6 +24,9 @@ use crate::sys;
 /// What a service has written when it ends is in its log after this.
 const LAST_WORDS: Duration = Duration::from_millis(300);
 
+/// Who pipes lines in is shown what comes back, until nothing did for so long.
+const SILENCE: Duration = Duration::from_secs(1);
+
 /// How often to ask whether a service that is being stopped is still there: of
 /// one whose file is gone nothing tells that it has ended.
 const ASK: Duration = Duration::from_secs(1);
@@ -59,7 +62,8 @@ pub fn foreground(session: &Session, matches: &ArgMatches) -> Result<Ending, Tro
         complain(&format!("{} is shown here; Ctrl-C leaves it alone", service.name));
     }
     let (name, is_leaving) = (service.name.clone(), false);
-    Talk { name, client, events, logs, input: Some(Vec::new()), is_leaving }.run()
+    let (input, last_at) = (Some(Vec::new()), None);
+    Talk { name, client, events, logs, input, last_at, is_leaving }.run()
 }
 
 /// The service in the foreground.
@@ -72,6 +76,8 @@ struct Talk {
     logs: Logs,
     /// A line that was begun; nothing when there will be no more.
     input: Option<Vec<u8>>,
+    /// When something was shown last, or all was sent, if there will be no more.
+    last_at: Option<Moment>,
     /// It is being stopped, or was.
     is_leaving: bool,
 }
@@ -86,10 +92,18 @@ impl Talk {
         let stdin = io::stdin();
         let mut asked_at = sys::monotonic();
         loop {
-            self.logs.turn()?;
-            let limit = self.is_leaving.then_some(ASK);
-            let events = self.events.as_fd();
-            let ready = self.logs.wait(&[ears.as_fd(), events, stdin.as_fd()], limit)?;
+            if self.logs.turn()? {
+                self.last_at = self.last_at.map(|_| sys::monotonic());
+            }
+            let silence = self.last_at.map(|at| sys::monotonic().since(at));
+            if silence.is_some_and(|it| it >= SILENCE) {
+                return self.leave();
+            }
+            let left = silence.map(|it| SILENCE.saturating_sub(it));
+            let limit = left.into_iter().chain(self.is_leaving.then_some(ASK)).min();
+            let all = [ears.as_fd(), self.events.as_fd(), stdin.as_fd()];
+            let wanted = if self.input.is_some() { &all[..] } else { &all[..2] };
+            let ready = self.logs.wait(wanted, limit)?;
             let mut ready = ready.into_iter();
             let mut next = || ready.next().unwrap_or(false);
             let (is_end, is_event, is_input) = (next(), next(), next());
@@ -200,6 +214,9 @@ impl Talk {
         } else {
             self.input = Some(rest);
         }
-        Ok(length > 0)
+        if length == 0 && !io::stdin().is_terminal() {
+            (self.input, self.last_at) = (None, Some(sys::monotonic()));
+        }
+        Ok(length > 0 || self.input.is_none())
     }
 }

@@ -103,6 +103,25 @@ fn services_can_be_in_the_foreground() {
 }
 
 #[test]
+fn what_comes_back_is_shown_before_a_piped_dialog_ends() {
+    let place = Place::new();
+    let script = "while read -r line; do sleep 0.3; echo \"got $line\"; done";
+    let text = place.logged("web", script);
+    place.service("web", &format!("{text}stdin=pipe\nstdout=file:{}\n", place.path("web.out")));
+    let mut going = place.start(&[]);
+    going.wait_started("web");
+    wait_state(&place, "web", "up");
+    wait_until("its output", || std::fs::exists(place.path("web.out")).unwrap());
+    place.write("lines", "one\ntwo\nthree");
+    let input = File::open(place.path("lines")).unwrap();
+    let output = command(&place, &["fg", "web"]).stdin(input).output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "got one\ngot two\ngot three\n");
+    assert!(String::from_utf8(output.stderr).unwrap().contains("web goes on without us"));
+    assert!(output.status.success());
+    going.stop();
+}
+
+#[test]
 fn foreground_ends_with_the_service() {
     let (place, mut going, pid) = talkative();
     let follow = |input: Stdio| {

@@ -27,6 +27,8 @@ pub struct Logs {
     choice: Choice,
     show: Show,
     follower: Option<Follower>,
+    /// In this turn.
+    has_shown: bool,
     /// What went wrong so far.
     pub ending: Ending,
 }
@@ -41,8 +43,14 @@ impl Logs {
     ) -> Logs {
         let show = Show::new(session, &sources);
         raise_limit();
-        let mut logs =
-            Logs { streams: Vec::new(), choice, show, follower: None, ending: Ending::Done };
+        let mut logs = Logs {
+            streams: Vec::new(),
+            choice,
+            show,
+            follower: None,
+            has_shown: false,
+            ending: Ending::Done,
+        };
         for source in sources {
             let plan = match tail::plan(&source.path, &logs.choice) {
                 Err(error) if error.kind() == ErrorKind::NotFound => Ok(tail::Plan::default()),
@@ -142,22 +150,24 @@ impl Logs {
         self.streams.iter().any(Stream::is_alive)
     }
 
-    /// Shows what there is by now.
+    /// Shows what there is by now; whether that was anything.
     ///
     /// # Errors
     /// Nobody listens.
-    pub fn turn(&mut self) -> Result<(), Trouble> {
+    pub fn turn(&mut self) -> Result<bool, Trouble> {
         // What comes now is wanted by its place, whatever its time.
         self.choice = Choice { since: None, ..std::mem::take(&mut self.choice) };
         let mut follower = self.follower.take().unwrap_or_else(|| Follower::new(&self.streams));
         let mut result = Ok(());
+        self.has_shown = false;
         for number in 0..self.streams.len() {
             if result.is_ok() && follower.is_dirty(number) {
                 result = self.turn_one(number, &mut follower);
             }
         }
         self.follower = Some(follower);
-        result.and_then(|()| self.show.flush())
+        result.and_then(|()| self.show.flush())?;
+        Ok(self.has_shown)
     }
 
     fn turn_one(&mut self, number: usize, follower: &mut Follower) -> Result<(), Trouble> {
@@ -172,12 +182,14 @@ impl Logs {
             match stream.next(&self.choice) {
                 Ok(Next::Line) if count < FAIR => {
                     self.show.line(number, &stream.source, stream.line())?;
+                    self.has_shown = true;
                     stream.clear();
                     count += 1;
                 }
                 Ok(Next::Line) => {
                     // The others first; this one goes on in the next turn.
                     self.show.line(number, &stream.source, stream.line())?;
+                    self.has_shown = true;
                     stream.clear();
                     follower.mark(number);
                     return Ok(());
