@@ -99,7 +99,7 @@ impl Daemon {
             // Where a service writes to by itself, only its file tells.
             let is_shown = is_trusted || *stream == Stream::Log;
             if let Some(path) = self.log_file(&service.name, stream, which).filter(|_| is_shown) {
-                put(out, key, &path);
+                put(out, key, &spawn::shown(&service.name, spec, &path));
             }
         }
         self.put_complaints(out, &service.name, is_trusted);

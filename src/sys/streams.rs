@@ -104,12 +104,13 @@ fn open_file(path: &CStr, number: c_int, is_careful: bool) -> Result<Option<Owne
         | if number == 0 {
             libc::O_RDONLY
         } else {
-            libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT
+            // A FIFO that nobody reads is told (ENXIO), not waited for.
+            libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT | libc::O_NONBLOCK
         };
     if !is_careful {
         // SAFETY: path is a C string.
         let fd = unsafe { libc::open(path.as_ptr(), flags, 0o640) };
-        return own(fd).map(Some);
+        return Ok(Some(patient(own(fd)?, number)?));
     }
     let how = OpenHow {
         flags: u64::from(flags.unsigned_abs()),
@@ -125,7 +126,8 @@ fn open_file(path: &CStr, number: c_int, is_careful: bool) -> Result<Option<Owne
         Ok(file) => {
             let stat = fstat(&file)?;
             let kind = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
-            Ok((kind != SFlag::S_IFREG || stat.st_nlink == 1).then_some(file))
+            let is_safe = kind != SFlag::S_IFREG || stat.st_nlink == 1;
+            if is_safe { patient(file, number).map(Some) } else { Ok(None) }
         }
         // ENOSYS is a kernel before 5.6, EPERM a seccomp filter that does not
         // know the call.
@@ -140,6 +142,14 @@ struct OpenHow {
     flags: u64,
     mode: u64,
     resolve: u64,
+}
+
+/// A file that its service may wait for when it writes.
+fn patient(file: OwnedFd, number: c_int) -> Result<OwnedFd, Errno> {
+    if number > 0 {
+        fcntl::fcntl(&file, fcntl::FcntlArg::F_SETFL(fcntl::OFlag::O_APPEND))?;
+    }
+    Ok(file)
 }
 
 fn own(fd: RawFd) -> Result<OwnedFd, Errno> {

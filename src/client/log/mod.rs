@@ -51,6 +51,10 @@ pub fn of(block: &Message, wanted: Wanted) -> Result<Vec<Source>, String> {
         (true, true, Wanted::One { is_stderr: true }) => {
             Err(format!("{service}: its stderr has no file of its own"))
         }
+        _ if block.get("cmd").is_none() && block.get("complaint").is_some() => Err(format!(
+            "{service}: where its output goes cannot be told, for its file cannot be used; \
+             `goingctl why {service}` tells what is wrong with it"
+        )),
         _ => Err(format!(
             "{service}: its output does not go to a file; `goingctl keys stdout` tells where it can go"
         )),

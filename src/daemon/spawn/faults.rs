@@ -15,7 +15,7 @@ use crate::supervise::{Fault, Step};
 pub fn explain(fault: Fault, spec: &Spec) -> (String, &'static str) {
     let why = crate::sys::describe(fault.errno);
     let user = spec.user.as_deref().unwrap_or("going's own user");
-    let command = || shown(spec, spec.cmd.first().map_or("", String::as_str));
+    let command = || shown("", spec, spec.cmd.first().map_or("", String::as_str));
     match fault.step {
         Step::FindUser => (format!("Can't find user {user}: {why}"), "user"),
         Step::FindGroup if fault.errno == libc::EINVAL => {
@@ -30,9 +30,9 @@ pub fn explain(fault: Fault, spec: &Spec) -> (String, &'static str) {
             (format!("Can't find all of groups {groups}: {why}"), "groups")
         }
         Step::FindCommand | Step::Execute => (format!("Can't execute {}: {why}", command()), "cmd"),
-        Step::Stdin => (open(spec, &spec.stdin, "stdin", &why), "stdin"),
-        Step::Stdout => (open(spec, &spec.stdout, "stdout", &why), "stdout"),
-        Step::Stderr => (open(spec, &spec.stderr, "stderr", &why), "stderr"),
+        Step::Stdin => (open(spec, &spec.stdin, "stdin", fault.errno), "stdin"),
+        Step::Stdout => (open(spec, &spec.stdout, "stdout", fault.errno), "stdout"),
+        Step::Stderr => (open(spec, &spec.stderr, "stderr", fault.errno), "stderr"),
         Step::Groups => {
             let keys = [("groups", spec.groups.is_some()), ("group", spec.group.is_some())];
             let key = keys.into_iter().find(|&(_, is_set)| is_set).map_or("user", |(key, _)| key);
@@ -42,7 +42,7 @@ pub fn explain(fault: Fault, spec: &Spec) -> (String, &'static str) {
         Step::User => (format!("Can't change to user {user}: {why}"), "user"),
         Step::Directory => {
             let who = spec.user.as_deref().map_or(String::new(), |user| format!(" as user {user}"));
-            let cwd = shown(spec, &spec.cwd);
+            let cwd = shown("", spec, &spec.cwd);
             (format!("Can't change working directory to {cwd}{who}: {why}"), "cwd")
         }
         Step::Session => (format!("Can't make a session: {why}"), "cmd"),
@@ -68,19 +68,21 @@ pub fn explain(fault: Fault, spec: &Spec) -> (String, &'static str) {
     }
 }
 
-/// A text with its variables replaced.
-fn shown(spec: &Spec, text: &str) -> String {
+/// A text with its variables replaced, as the service `name` would have it.
+pub fn shown(name: &str, spec: &Spec, text: &str) -> String {
     // Most have none, and then there is nothing to be looked up.
-    if text.contains("${") { known_surroundings("", spec).show(text) } else { text.into() }
+    if text.contains("${") { known_surroundings(name, spec).show(text) } else { text.into() }
 }
 
-fn open(spec: &Spec, stream: &Stream, name: &str, why: &str) -> String {
+fn open(spec: &Spec, stream: &Stream, name: &str, number: i32) -> String {
+    let why = crate::sys::describe(number);
     let what = match (path_of(stream), stream) {
-        (Some(path), _) => shown(spec, path),
+        (Some(path), _) => shown("", spec, path),
         (None, Stream::Log | Stream::Syslog | Stream::Pipe) => "a pipe".into(),
         (None, _) => "it".into(),
     };
-    format!("Can't open {what} for {name}: {why}")
+    let reader = if number == libc::ENXIO { ", or a FIFO that nobody reads" } else { "" };
+    format!("Can't open {what} for {name}: {why}{reader}")
 }
 
 fn explain_file(spec: &Spec, which: u8, why: &str) -> String {
