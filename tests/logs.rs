@@ -9,10 +9,14 @@
 )]
 
 mod common;
+#[path = "logs/crowd.rs"]
+mod crowd;
 #[path = "ctl/mod.rs"]
 mod ctl;
 #[path = "logs/reading.rs"]
 mod reading;
+#[path = "logs/refused.rs"]
+mod refused;
 #[path = "logs/survive.rs"]
 mod survive;
 

@@ -425,6 +425,8 @@ impl Daemon {
                 _ => Level::Warning,
             };
             report!(self.reporter, level, "{}: {text}", logger::NAME);
+            // What this turn had to say was said before we listened.
+            self.reporter.flush();
         }
         let Some(name) = message.get("name") else { return };
         if message.get("did") == Some("clear") {

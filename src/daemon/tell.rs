@@ -62,7 +62,12 @@ impl Daemon {
         let Some(service) = self.supervisor.get(outcome.slot) else { return };
         let has_ended = outcome.before.pid().is_some() && outcome.after.pid().is_none();
         let Some(death) = service.last().filter(|_| has_ended) else { return };
-        let text = format!("{} after {}", how(Some(death)), show_duration(round(death.ran)));
+        let ran = show_duration(round(death.ran));
+        let text = match death.exit {
+            // While there was no going, or none whose child it was.
+            Some(Exit::Unknown) => format!("ended unseen, after {ran} at most"),
+            _ => format!("{} after {ran}", how(Some(death))),
+        };
         self.mark(outcome.slot, &text);
     }
 
@@ -178,7 +183,8 @@ fn tell_verdict(reporter: &mut Reporter, service: &Service, after: State, now: M
             report!(reporter, Level::Error, "{fact} ({how}; failed, restart=never)");
         }
         State::Failed => {
-            report!(reporter, Level::Error, "{fact} ({how}; gave up after {strikes} strikes)");
+            let s = if strikes == 1 { "" } else { "s" };
+            report!(reporter, Level::Error, "{fact} ({how}; gave up after {strikes} strike{s})");
         }
         State::Done => report!(reporter, Level::Info, "{fact} ({how}; done)"),
         State::Down

@@ -37,6 +37,9 @@ impl Service {
                 None
             }
             (Remains::Nothing, State::Clearing { .. }) => self.ended(now, dice),
+            // How it ended the kernel told its parent of that time alone: no pidfd that
+            // is opened now can ask any more. So a oneshot is run again, since work done
+            // twice can be seen, and work never done cannot.
             (Remains::Nothing, state) if state.pid().is_some() => {
                 self.exited(Exit::Unknown, false, now, dice)
             }

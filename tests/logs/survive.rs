@@ -137,3 +137,26 @@ fn what_a_killed_service_wrote_is_all_there() {
         assert!((whole.len() + 1).to_string().starts_with(last), "{last} after {}", whole.len());
     }
 }
+
+#[test]
+fn the_end_of_a_service_that_died_while_going_was_away_is_marked_once() {
+    let place = Place::new();
+    place.service("a", "cmd=sh -c 'echo hello; exec sleep 1000'\nbackoff=1h\nbackoff-max=1h\n");
+    let mut first = place.start(LOGGING);
+    let pid = first.wait_started("a");
+    wait_lines(&place, "a", &["hello"]);
+    kill_at_once(&[first.pid, pid]);
+    assert_eq!(first.wait_exit(), -9);
+    wait_until("its end", || !is_alive(pid));
+    let mut going = place.start(LOGGING);
+    going.wait_for("took up * services, 1 died meanwhile");
+    wait_until("the end in the log", || marks(&place, "a").len() == 2);
+    kill_at_once(&[going.pid]);
+    going.wait_exit();
+    let mut going = place.start(LOGGING);
+    going.wait_for("took up * services, 0 died meanwhile");
+    going.stop();
+    let marks = marks(&place, "a");
+    assert_eq!(marks.len(), 2, "{marks:?}");
+    assert!(like("--- ended unseen, after * at most", &marks[1]), "{marks:?}");
+}
