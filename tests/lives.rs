@@ -19,6 +19,8 @@ mod changes;
 mod client;
 #[path = "ctl/mod.rs"]
 mod ctl;
+#[path = "lives/drill.rs"]
+mod drill;
 #[path = "lives/instances.rs"]
 mod instances;
 #[path = "lives/rolling.rs"]

@@ -8,6 +8,7 @@ mod clear;
 mod complete;
 mod create;
 mod directory;
+mod drill;
 mod events;
 mod figures;
 mod foreground;
@@ -145,6 +146,7 @@ fn perform(session: &Session, matches: &ArgMatches) -> Result<Ending, Trouble> {
         "restart" if options::has(inner, "rolling") => rolling::restart(session, inner),
         "start" | "stop" | "restart" | "retry" | "shutdown" => act::order(session, name, inner),
         "hup" | "signal" | "enable" | "disable" => act::deed(session, name, inner),
+        "drill" => drill::drill(session, inner),
         "reload" => act::reload(session, inner),
         "check" => check::check(session, inner),
         "new" => create::create(session, inner),

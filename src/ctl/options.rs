@@ -114,7 +114,7 @@ const LOOKING: [Entry; 5] = [
 ];
 
 /// The commands that change what is wanted or what runs.
-const ORDERING: [Entry; 8] = [
+const ORDERING: [Entry; 9] = [
     ("start", "Start services, and wait until they are up", patient),
     ("stop", "Stop services, and wait until nothing of them runs", patient),
     ("restart", "Stop and start services, and wait until they are up", |it| {
@@ -123,6 +123,11 @@ const ORDERING: [Entry; 8] = [
     }),
     ("retry", "End the quarantine of services now", patient),
     ("hup", "Tell services to read their configuration again", |it| it.arg(names(1))),
+    ("drill", "Kill a service, or freeze it, and tell how it comes back", |it| {
+        it.arg(names(1).num_args(1).value_name("NAME"))
+            .arg(flag("yes").short('y').help("Do not ask"))
+            .arg(timeout())
+    }),
     ("enable", "Let services be started, now and after every boot", |it| it.arg(names(1))),
     ("disable", "Stop services, and keep them down after every boot", |it| it.arg(names(1))),
     ("signal", "Send a signal to services", |it| {
