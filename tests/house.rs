@@ -160,7 +160,9 @@ fn keys_are_the_same_in_program_and_manual() {
 /// checkout may be.
 fn check_copies(folder: &Path) -> Output {
     let copies = Path::new(env!("CARGO_TARGET_TMPDIR")).join("house");
-    let copies = copies.join(folder.file_name().expect("the folder has a name"));
+    // Two folders of the same name are copied at the same time.
+    let whole = folder.to_string_lossy().replace('/', "-");
+    let copies = copies.join(whole);
     let _ = fs::remove_dir_all(&copies);
     fs::create_dir_all(&copies).expect("a folder for copies");
     fs::set_permissions(&copies, fs::Permissions::from_mode(0o755)).expect("its mode");

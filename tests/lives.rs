@@ -21,6 +21,8 @@ mod client;
 mod ctl;
 #[path = "lives/drill.rs"]
 mod drill;
+#[path = "lives/forking.rs"]
+mod forking;
 #[path = "lives/instances.rs"]
 mod instances;
 #[path = "lives/rolling.rs"]

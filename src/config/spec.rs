@@ -166,6 +166,8 @@ pub enum Kind {
     Service,
     /// Until it has done its work, once.
     Oneshot,
+    /// As a daemon that leaves its parent, until it is stopped.
+    Forking,
 }
 
 /// When a service that ended is started again.

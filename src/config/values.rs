@@ -22,7 +22,8 @@ pub const RESTARTS: &Choices<Restart> =
 pub const WHOMS: &Choices<Whom> =
     &[("group", Whom::Group), ("process", Whom::Process), ("all", Whom::All)];
 /// `type=`
-pub const KINDS: &Choices<Kind> = &[("service", Kind::Service), ("oneshot", Kind::Oneshot)];
+pub const KINDS: &Choices<Kind> =
+    &[("service", Kind::Service), ("oneshot", Kind::Oneshot), ("forking", Kind::Forking)];
 
 /// Sends after this long what comes next, when a step does not say how long.
 const STOP_WAIT: Duration = Duration::from_secs(10);

@@ -64,8 +64,10 @@ pub fn tell(spec: &Spec) -> String {
     let policy = &spec.policy;
     let mut text = String::new();
     let what = match policy.kind {
-        Kind::Service if policy.min_uptime.is_zero() => "A run that ends too often".to_owned(),
-        Kind::Service => format!("A run shorter than {}", span(policy.min_uptime)),
+        Kind::Service | Kind::Forking if policy.min_uptime.is_zero() => {
+            "A run that ends too often".to_owned()
+        }
+        Kind::Service | Kind::Forking => format!("A run shorter than {}", span(policy.min_uptime)),
         Kind::Oneshot => "A run that fails".to_owned(),
     };
     if policy.restart == Restart::Never {
@@ -93,7 +95,7 @@ pub fn tell(spec: &Spec) -> String {
         let jitter = policy.jitter;
         text.push_str(&format!("Each of these waits is up to {jitter} % longer or shorter.\n"));
     }
-    if let (Some(burst), Kind::Service) = (policy.burst, policy.kind) {
+    if let (Some(burst), Kind::Service | Kind::Forking) = (policy.burst, policy.kind) {
         let (deaths, within) = (burst.count, span(burst.within));
         text.push_str(&format!("{deaths} deaths within {within} of running are a strike, too.\n"));
     }

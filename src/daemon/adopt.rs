@@ -180,6 +180,15 @@ impl Legacy {
         Register { parent, place, birth }
     }
 
+    /// Another process is the service from now on, made as the last one was.
+    pub(super) fn hand_down(&mut self, slot: Slot, heir: Pid, born: u64) {
+        if let Some(ledger) = &mut self.ledger {
+            // Without it a next going would start the service beside what runs;
+            // what cannot be written is told with the next change.
+            let _ = ledger.hand_down(slot.index(), heir, born);
+        }
+    }
+
     /// Whether there is something for a next going to take up.
     pub(super) fn is_written(&self) -> bool {
         self.ledger.is_some()

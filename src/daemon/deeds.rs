@@ -13,7 +13,7 @@ use super::pipes::Run;
 use super::report::{Level, report};
 use super::{Daemon, logger, spawn};
 use crate::config::{Signal, Spec, Whom};
-use crate::supervise::{Action, Event, Fault, Outcome, Pid, Slot, State, Step};
+use crate::supervise::{Action, Event, Exit, Fault, Outcome, Pid, Slot, State, Step};
 use crate::sys::child::{self, Program, Word};
 use crate::sys::processes;
 use crate::sys::streams::Source;
@@ -184,6 +184,16 @@ impl Daemon {
                 .collect();
             family::signal(&heads, signal, |it| self.supervisor.find_pid(it).is_some());
         }
+    }
+
+    /// Tells of the death of a main process, unless the service lives on in another.
+    pub(super) fn bury(&mut self, slot: Slot, pid: Pid, exit: Exit) {
+        if self.has_moved(slot, pid, exit) {
+            return;
+        }
+        let left = self.has_family(slot, pid);
+        self.supervisor.step(slot, Event::Exited { exit, left }, self.now);
+        self.clearing.extend(left.then_some(slot));
     }
 
     /// Whether processes are left which the service's `kill` key includes.

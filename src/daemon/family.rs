@@ -136,6 +136,26 @@ impl Census {
         !self.is_blind
     }
 
+    /// Who goes on in the place of a main process which has just ended: of those it
+    /// left to us the one that leads a session, or else the oldest. Many daemons
+    /// write over their environment, and are known by their program only.
+    pub fn heir(
+        &self,
+        head: &Head,
+        program: &str,
+        is_main: impl Fn(Pid) -> bool,
+    ) -> Option<(Pid, u64)> {
+        let is_left = |it: &&Stat| {
+            let is_near = it.group == head.pid || it.session == head.pid;
+            it.parent == self.us
+                && !is_main(it.pid)
+                && (is_near || is_named(it.pid, head.name).unwrap_or_else(|| runs(it.pid, program)))
+        };
+        let heirs = self.all.iter().filter(is_left);
+        let heir = heirs.min_by_key(|it| (it.session != it.pid, it.started, it.pid));
+        heir.map(|it| (it.pid, it.started))
+    }
+
     /// One of the family, to be watched.
     pub fn member(&self, head: &Head, is_main: impl Fn(Pid) -> bool) -> Option<(Pid, u64)> {
         self.members(head, &is_main).next().map(|it| (it.pid, it.started))
@@ -151,6 +171,20 @@ fn carries_mark(pid: Pid, name: &str, mark: Option<&[u8]>) -> bool {
         && lines()
             .filter_map(|line| line.strip_prefix(b"GOING_SERVICE="))
             .any(|it| it == name.as_bytes())
+}
+
+/// Whether the environment of `pid` names this service; `None` if it names none.
+fn is_named(pid: Pid, name: &str) -> Option<bool> {
+    let environment = fs::read(format!("/proc/{}/environ", pid.0)).ok()?;
+    let mut lines = environment.split(|&byte| byte == 0);
+    let named = lines.find_map(|line| line.strip_prefix(b"GOING_SERVICE="))?;
+    Some(named == name.as_bytes())
+}
+
+/// Whether `pid` runs a program of this name.
+fn runs(pid: Pid, program: &str) -> bool {
+    let file = fs::read_link(format!("/proc/{}/exe", pid.0)).ok();
+    file.is_some_and(|it| it.file_name().is_some_and(|it| it == program))
 }
 
 /// Sends `signal` to the families of all heads; KILL until nobody is left.

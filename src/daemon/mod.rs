@@ -15,6 +15,7 @@ mod deeds;
 mod events;
 mod family;
 mod files;
+mod forking;
 mod instances;
 mod logger;
 mod logs;
@@ -46,7 +47,7 @@ use mio::Poll;
 use nix::sys::signalfd::SignalFd;
 
 use crate::config::{Signal, Spec, Whom};
-use crate::supervise::{Event, Moment, Pid, Slot, Supervisor};
+use crate::supervise::{Moment, Pid, Slot, Supervisor};
 use crate::sys::{self, processes};
 use adopt::Legacy;
 use confdir::Directory;
@@ -154,13 +155,10 @@ impl Daemon {
         dead.extend(self.adopted_dead());
         for (pid, exit) in dead {
             self.hear(pid, true);
-            let Some(slot) = self.supervisor.find_pid(pid) else {
-                self.hear_check(pid, exit);
-                continue;
-            };
-            let left = self.has_family(slot, pid);
-            self.supervisor.step(slot, Event::Exited { exit, left }, self.now);
-            self.clearing.extend(left.then_some(slot));
+            match self.supervisor.find_pid(pid) {
+                Some(slot) => self.bury(slot, pid, exit),
+                None => self.hear_check(pid, exit),
+            }
         }
         self.clear();
     }

@@ -170,6 +170,19 @@ impl Ledger {
     }
 }
 
+impl Ledger {
+    /// Writes down that another process is the service, made as the last one was.
+    ///
+    /// # Errors
+    /// What pread(2) and pwrite(2) say.
+    pub(super) fn hand_down(&mut self, index: usize, heir: Pid, born: u64) -> io::Result<()> {
+        let mut record = [0; SIZE];
+        self.file.read_exact_at(&mut record, offset(index))?;
+        let Some(birth) = Birth::decode(&record) else { return Ok(()) };
+        self.write_birth(index, &Birth { pid: heir, born: (born, born), ..birth })
+    }
+}
+
 /// Where the record of the service with this number begins: after the header.
 fn offset(index: usize) -> u64 {
     let place = index.saturating_add(1).saturating_mul(SIZE);

@@ -15,10 +15,10 @@ impl Service {
                 if !is_known {
                     // Forked by the going before us, which could not say any more what
                     // became of it.
-                    self.state = State::Starting { pid, since, give_up: now };
+                    self.state = State::Up { pid, since };
                     self.ordered = false;
                     self.fault = None;
-                    self.executed();
+                    self.starts = self.starts.saturating_add(1);
                 }
                 None
             }

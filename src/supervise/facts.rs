@@ -415,6 +415,8 @@ pub enum Event {
     Executed,
     /// Its program could not be run; the death of the child follows.
     ExecFailed(Fault),
+    /// Its main process ended well, and it lives on in this one.
+    Moved(Pid),
     /// Its main process died.
     Exited {
         /// How.

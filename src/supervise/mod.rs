@@ -5,6 +5,7 @@
 mod adopt;
 mod bytes;
 mod facts;
+mod forking;
 pub mod record;
 mod service;
 mod supervisor;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::facts::{Action, Death, Definition, Event, Exit, Fault, Moment, Pid, State, Stay, Want};
 use super::verdict::History;
-use crate::config::{Signal, Whom};
+use crate::config::{Kind, Signal, Whom};
 
 /// From fork to exec there are a dozen system calls; one that takes this long
 /// (a dead network file system under `cwd`) will not come back.
@@ -105,6 +105,7 @@ impl Service {
                 self.fault = Some(fault);
                 None
             }
+            Event::Moved(pid) => self.moved(pid, now),
             Event::Exited { exit, left } => self.exited(exit, left, now, dice),
             Event::Cleared => {
                 if matches!(self.state, State::Clearing { .. }) {
@@ -223,7 +224,10 @@ impl Service {
     pub(super) fn executed(&mut self) -> Option<Action> {
         if let State::Starting { pid, since, .. } = self.state {
             self.starts = self.starts.saturating_add(1);
-            self.state = State::Up { pid, since };
+            // A daemon is up when it has left its parent.
+            if self.definition.policy.kind != Kind::Forking {
+                self.state = State::Up { pid, since };
+            }
         }
         None
     }

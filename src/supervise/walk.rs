@@ -27,6 +27,8 @@ enum Move {
     ForkFails(bool),
     Execute,
     ExecuteFails,
+    /// The main process leaves its work to another one.
+    Daemonize,
     /// The main process ends, well or badly, and leaves somebody or not.
     Die(bool, bool),
     LeftoverDies,
@@ -39,7 +41,7 @@ enum Move {
     Crash(bool),
 }
 
-const MOVES: [Move; 20] = [
+const MOVES: [Move; 21] = [
     Move::Crash(false),
     Move::Crash(true),
     Move::Start,
@@ -53,6 +55,7 @@ const MOVES: [Move; 20] = [
     Move::ForkFails(false),
     Move::Execute,
     Move::ExecuteFails,
+    Move::Daemonize,
     Move::Die(true, true),
     Move::Die(true, false),
     Move::Die(false, true),
@@ -111,6 +114,7 @@ impl World {
             Move::ExecuteFails if is_starting => {
                 self.tell(Event::ExecFailed(Fault { step: Step::Execute, errno: 2 }));
             }
+            Move::Daemonize if self.main.is_some() && self.is_forking() => self.daemonize(),
             Move::Die(is_clean, left) if self.main.is_some() => {
                 let pid = self.main.take();
                 self.leftover = if left { pid } else { None };
@@ -137,6 +141,7 @@ impl World {
             | Move::ForkFails(_)
             | Move::Execute
             | Move::ExecuteFails
+            | Move::Daemonize
             | Move::Die(..)
             | Move::LeftoverDies
             | Move::Wait => return false,
@@ -171,6 +176,16 @@ impl World {
         if stay == Stay::Gone {
             self.tell(Event::Leave(stay));
         }
+    }
+
+    fn daemonize(&mut self) {
+        self.pids += 1;
+        self.main = Some(Pid(self.pids));
+        self.tell(Event::Moved(Pid(self.pids)));
+    }
+
+    fn is_forking(&self) -> bool {
+        self.service.definition.policy.kind == Kind::Forking
     }
 
     fn turn(&mut self) {
@@ -254,6 +269,7 @@ fn policies() -> Vec<Policy> {
         Policy { restart: Restart::OnFailure, strikes: 2, ..base.clone() },
         Policy { restart: Restart::Never, kill: Whom::Process, ..base.clone() },
         Policy { kind: Kind::Oneshot, kill: Whom::All, ..base.clone() },
+        Policy { kind: Kind::Forking, ..base.clone() },
         Policy { stop: Box::new([]), min_uptime: Duration::ZERO, ..base.clone() },
         Policy { stop: Box::new([step(15, 1), step(2, 3), step(3, 2)]), jitter: 0, ..base },
     ]

@@ -1,7 +1,7 @@
 //! Restarts of one service after another.
 
 use crate::client::Client;
-use crate::common::{Place, is_alive};
+use crate::common::{Place, is_alive, wait_comm};
 use crate::ctl::{ctl, good, json};
 
 /// Three of a kind which do not work while there is a file `broken`.
@@ -40,6 +40,8 @@ fn the_first_that_fails_is_the_last_that_is_touched() {
     three(&place);
     let mut going = place.start(&[]);
     let pids = going.wait_all_started(["web@1", "web@2", "web@3"]);
+    // Past the look for the file, each of them.
+    pids.iter().for_each(|pid| wait_comm(*pid, "sleep"));
     place.write("broken", "");
     let said = ctl(&place, &["restart", "--rolling", "web@*"]);
     assert_eq!((said.code, said.out.as_str()), (1, ""), "{said:?}");

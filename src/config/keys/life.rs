@@ -11,9 +11,10 @@ use crate::config::words::{read_burst, read_duration, read_percent, show_burst, 
 pub(super) static KEYS: [Key; 11] = [
     Key {
         name: "type",
-        values: "service|oneshot",
+        values: "service|oneshot|forking",
         default: "service",
-        help: "Whether it is to run for ever, or to do its work once.",
+        help: "Whether it is to run for ever, to do its work once, or to leave its parent as a \
+               daemon does.",
         set: |spec, value| choose(&mut spec.policy.kind, value, KINDS),
         get: |spec| chosen(&spec.policy.kind, KINDS),
         ..PLAIN
