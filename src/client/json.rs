@@ -18,14 +18,14 @@ const NUMBERS: [&str; 9] =
 const FLAGS: [&str; 6] = ["core", "last-core", "ordered", "last-ordered", "first", "refused"];
 
 /// Keys that may be repeated.
-const LISTS: [&str; 3] = ["tag", "complaint", "policy"];
+const LISTS: [&str; 4] = ["tag", "listen", "complaint", "policy"];
 
 /// What a service wrote before it died, or why that cannot be told; nothing if
 /// it did not die, or what it wrote goes elsewhere.
 pub type LastWords = Option<Result<Vec<Vec<u8>>, String>>;
 
 /// Every key a service has, be there a value or not.
-const STATUS: [&str; 29] = [
+const STATUS: [&str; 30] = [
     "service",
     "description",
     "want",
@@ -48,6 +48,7 @@ const STATUS: [&str; 29] = [
     "last-ordered",
     "last-strike",
     "tag",
+    "listen",
     "complaint",
     "refused",
     "file",

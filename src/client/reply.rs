@@ -68,6 +68,8 @@ pub struct Status {
     pub signal: Option<String>,
     /// How the last run ended.
     pub last: Option<Death>,
+    /// Where going listens for it.
+    pub listens: Vec<String>,
     /// What is wrong with its file.
     pub complaints: Vec<String>,
     /// Its file was never good.
@@ -143,6 +145,7 @@ impl Status {
                 "next" => status.next = text().zip(Some(Duration::ZERO)),
                 "next-ms" => next_in = millis(),
                 "signal" => status.signal = text(),
+                "listen" => status.listens.push(value.to_owned()),
                 "complaint" => status.complaints.push(value.to_owned()),
                 "refused" => status.is_refused = value == "yes",
                 "file" => status.file = text(),

@@ -11,6 +11,7 @@ mod limits;
 mod output;
 mod people;
 mod process;
+mod sockets;
 
 use super::grammar::blank_separated;
 use super::spec::Spec;
@@ -84,10 +85,11 @@ const PLAIN: Key = Key {
 };
 
 /// The table, a room for each thing there is to say of a service.
-static ROOMS: [&[Key]; 9] = [
+static ROOMS: [&[Key]; 10] = [
     &process::KEYS,
     &child::KEYS,
     &limits::KEYS,
+    &sockets::KEYS,
     &life::KEYS,
     &ending::KEYS,
     &output::KEYS,
@@ -146,7 +148,7 @@ mod tests {
     use super::*;
 
     /// Values of every key that differ from its default, as `get` writes them.
-    const OTHERS: [(&str, &str); 71] = [
+    const OTHERS: [(&str, &str); 74] = [
         ("cmd", "/bin/sh -c 'exec a'"),
         ("cwd", "/tmp"),
         ("user", "nobody"),
@@ -185,6 +187,9 @@ mod tests {
         ("cpu-affinity", "0-3,5"),
         ("sched", "rr:10"),
         ("ionice", "best-effort:7"),
+        ("start", "manual"),
+        ("listen", "tcp:*:80 backlog=5"),
+        ("listen-as", "stdin"),
         ("type", "oneshot"),
         ("restart", "on-failure"),
         ("success", "2 TERM"),
@@ -261,16 +266,17 @@ mod tests {
     fn only_what_the_supervisor_alone_knows_is_changed_without_a_restart() {
         let now: Vec<&str> =
             all().filter(|key| key.effect == Effect::Now).map(|key| key.name).collect();
-        let expected = "restart success min-uptime backoff backoff-max jitter strikes burst stop \
-                        kill term-delay essential exit-code-from log-size log-keep log-compress log-timestamps log-strip-ansi \
-                        log-rate log-full log-truncate reload-signal watch on-watch instances tag control description";
+        let expected = "start restart success min-uptime backoff backoff-max jitter strikes burst \
+                        stop kill term-delay essential exit-code-from log-size log-keep \
+                        log-compress log-timestamps log-strip-ansi log-rate log-full log-truncate \
+                        reload-signal watch on-watch instances tag control description";
         assert_eq!(now.join(" "), expected);
     }
 
     #[test]
     fn lists_get_longer_and_env_keeps_its_defaults() {
         let repeating: Vec<&str> = all().filter(|key| key.repeats).map(|key| key.name).collect();
-        let expected = "env env-file unset-env read-only writable success watch tag control";
+        let expected = "env env-file unset-env read-only writable listen success watch tag control";
         assert_eq!(repeating.join(" "), expected);
         let mut spec = changed("success", "2");
         (find("success").unwrap().set)(&mut spec, "TERM").unwrap();

@@ -9,6 +9,7 @@ pub mod grammar;
 pub mod instances;
 pub mod keys;
 pub mod limits;
+pub mod listen;
 pub mod logs;
 pub mod names;
 pub mod nearest;
@@ -21,6 +22,6 @@ pub mod words;
 
 pub use parse::{Complaint, line_of, parse, set_default};
 pub use spec::{
-    Burst, Full, Kind, Log, Policy, Rate, Restart, Signal, Spec, StopStep, Stream, Success,
+    Burst, Full, Kind, Log, Policy, Rate, Restart, Signal, Spec, Start, StopStep, Stream, Success,
     Timestamps, Whom,
 };

@@ -4,6 +4,7 @@
 use super::changes::Reaction;
 use super::grammar::{self, Line, show, trim};
 use super::keys::{find, names};
+use super::listen;
 use super::nearest::nearest;
 use super::spec::Spec;
 use super::values::hint;
@@ -90,9 +91,25 @@ fn check_whole(text: &[u8], spec: &Spec, seen: &Seen, complaints: &mut Vec<Compl
             show(&show_duration(spec.policy.backoff_max)),
             show(&show_duration(spec.policy.backoff)),
         );
-        let place = complaints.partition_point(|complaint| complaint.line <= line);
-        complaints.insert(place, Complaint { line, message });
+        add_in_order(complaints, line, message);
     }
+    if let Some((key, message)) = listen::check_together(spec) {
+        // A line that was complained about need not be told what else it lacks.
+        if is_read_in(text, complaints, "listen") && is_read_in(text, complaints, key) {
+            add_in_order(complaints, first_line(seen, key), message.into());
+        }
+    }
+}
+
+/// Whether no line of this key was complained about.
+fn is_read_in(text: &[u8], complaints: &[Complaint], key: &str) -> bool {
+    let line = line_of(text, key);
+    line == 0 || complaints.iter().all(|complaint| complaint.line != line)
+}
+
+fn add_in_order(complaints: &mut Vec<Complaint>, line: u32, message: String) {
+    let place = complaints.partition_point(|complaint| complaint.line <= line);
+    complaints.insert(place, Complaint { line, message });
 }
 
 /// Nothing is to be sent that is no signal.

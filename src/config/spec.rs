@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::changes::Changes;
 use super::child::Sandbox;
 use super::limits::Limits;
+use super::listen::{Listen, ListenAs};
 
 /// Everything a service file can say. Lives only while a service is compared or
 /// spawned; between times its text is kept instead, the smallest form it has.
@@ -37,6 +38,10 @@ pub struct Spec {
     pub limits: Limits,
     /// What it may see and do.
     pub sandbox: Sandbox,
+    /// The sockets that are held for it.
+    pub listen: Vec<Listen>,
+    /// How it gets them.
+    pub listen_as: ListenAs,
     /// Where the service reads from.
     pub stdin: Stream,
     /// Where its output goes.
@@ -137,6 +142,8 @@ pub struct Rate {
 pub struct Policy {
     /// Runs for ever, or once.
     pub kind: Kind,
+    /// When it is started first.
+    pub start: Start,
     /// When it is started again.
     pub restart: Restart,
     /// The ends which are no failure.
@@ -168,6 +175,17 @@ pub enum Kind {
     Oneshot,
     /// As a daemon that leaves its parent, until it is stopped.
     Forking,
+}
+
+/// When a service is started first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// As soon as its file is there.
+    Auto,
+    /// When somebody asks for it.
+    Manual,
+    /// By the first connection to one of its sockets.
+    OnDemand,
 }
 
 /// When a service that ended is started again.
@@ -242,6 +260,8 @@ impl Default for Spec {
             clean_env: false,
             limits: Limits::default(),
             sandbox: Sandbox::default(),
+            listen: Vec::new(),
+            listen_as: ListenAs::Fds,
             stdin: Stream::Null,
             stdout: Stream::Log,
             stderr: Stream::Stdout,
@@ -280,6 +300,7 @@ impl Default for Policy {
     fn default() -> Policy {
         Policy {
             kind: Kind::Service,
+            start: Start::Auto,
             restart: Restart::Always,
             success: Box::new([Success::Code(0)]),
             min_uptime: Duration::from_secs(5),

@@ -33,7 +33,7 @@ pub fn play(policy: &Policy) -> Plan {
     };
     tell(&mut service, Event::Start, now);
     while waits.len() < TRIES_MAX {
-        for event in [Event::Go, Event::Spawned(Pid(2)), Event::Executed] {
+        for event in [Event::Demand, Event::Go, Event::Spawned(Pid(2)), Event::Executed] {
             tell(&mut service, event, now);
         }
         // No status that any `success` would list by chance.
@@ -46,7 +46,7 @@ pub fn play(policy: &Policy) -> Plan {
                 tell(&mut service, Event::Tick, now);
             }
             // A healthy death: with min-uptime=0s only a burst is a strike.
-            State::Waiting => waits.push(Duration::ZERO),
+            State::Waiting | State::Listening => waits.push(Duration::ZERO),
             State::Down
             | State::Starting { .. }
             | State::Up { .. }

@@ -85,7 +85,7 @@ pub fn headline(services: &[Status], style: Style) -> String {
 /// The color of a state.
 pub fn paint(state: &str) -> Paint {
     match State::read(state) {
-        Some(State::Up | State::Done) => Paint::Good,
+        Some(State::Up | State::Done | State::Listening) => Paint::Good,
         Some(State::Waiting | State::Starting | State::Stopping | State::Clearing) => Paint::Busy,
         Some(State::Quarantined | State::Failed) => Paint::Bad,
         Some(State::Down | State::Disabled) | None => Paint::Faint,

@@ -94,7 +94,7 @@ impl Pending {
         match (target, State::read(&self.state)) {
             (Target::State(target), state) if state == Some(target) => Verdict::There,
             (Target::Up, Some(State::Up)) if !is_steady => Verdict::Nearly,
-            (Target::Up, Some(State::Up | State::Done))
+            (Target::Up, Some(State::Up | State::Done | State::Listening))
             | (Target::Down, Some(State::Down | State::Disabled | State::Done | State::Failed)) => {
                 Verdict::There
             }

@@ -83,6 +83,10 @@ pub fn story(row: &Row, deaths: &[Death], words: &LastWords) -> Story {
         lines.push(format!("Its file is {file}."));
     }
     lines.push(is_so(service));
+    if !service.listens.is_empty() {
+        let addresses = service.listens.join(", ");
+        lines.push(format!("Going listens for it on {addresses}, also while it is restarted."));
+    }
     if let Some(usage) = usage {
         let (memory, cpu) = (say::size(usage.memory), span(usage.cpu));
         lines.push(format!("Its main process has {memory} of memory and has used {cpu} of CPU."));
@@ -142,6 +146,9 @@ fn is_so(service: &Status) -> String {
         }
         Some(State::Waiting) => {
             format!("It is wanted up, and has been waiting for its turn{since}.")
+        }
+        Some(State::Listening) => {
+            format!("It has been listening{since}, and is started by the first connection.")
         }
         Some(State::Stopping) => {
             format!(

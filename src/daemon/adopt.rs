@@ -295,6 +295,7 @@ impl Daemon {
             self.tell_failure(&error);
         }
         self.inherit_pipes(handover.pipes);
+        self.drop_unclaimed_sockets();
         // What were our children before an upgrade are so still.
         self.reap();
         self.finish_upgrade(handover.client);
@@ -377,6 +378,7 @@ impl Daemon {
             self.tell_failure(&error);
         }
         self.reclaim_pipes(slot, stat.pid, birth.pipes);
+        self.reclaim_sockets(slot, stat.pid);
         if self.supervisor.find(logger::NAME) == Some(slot) {
             self.rejoin_logger(stat.pid);
         }

@@ -29,6 +29,7 @@ impl Daemon {
     /// Does what one outcome asks for.
     pub(super) fn act(&mut self, outcome: &Outcome) {
         let slot = outcome.slot;
+        self.mind_sockets(slot);
         match outcome.action {
             None => {}
             Some(Action::Spawn) => match self.spawn(slot) {
@@ -67,6 +68,7 @@ impl Daemon {
         if let Some(main) = self.ends.main.as_ref().filter(|it| *it.name == *service.name) {
             main.adapt(&mut program);
         }
+        self.pass_sockets(slot, &spec, &mut program)?;
         let run = self.connect_streams(&spec, &mut program)?;
         // Ours until the child has its own.
         let mut passed = Vec::new();

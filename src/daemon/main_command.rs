@@ -188,6 +188,7 @@ impl Daemon {
                 self.main_slot() == Some(slot) && service.is_some_and(|it| it.stay == Stay::Closing)
             }
             State::Waiting
+            | State::Listening
             | State::Starting { .. }
             | State::Up { .. }
             | State::Stopping { .. }

@@ -17,6 +17,7 @@ mod family;
 mod files;
 mod forking;
 mod instances;
+mod listeners;
 mod logger;
 mod logs;
 mod main_command;
@@ -52,6 +53,7 @@ use crate::sys::{self, processes};
 use adopt::Legacy;
 use confdir::Directory;
 use events::Events;
+use listeners::Listeners;
 use logs::Logs;
 use mend::Arrears;
 use orders::Ends;
@@ -97,6 +99,7 @@ struct Daemon {
     heard: Vec<usize>,
     /// Nobody to write logs, no logs.
     logs: Option<Logs>,
+    listeners: Listeners,
     /// Our ends of the services' standard inputs.
     inputs: Vec<(Slot, OwnedFd)>,
     /// What outlives one going.
@@ -127,6 +130,7 @@ impl Daemon {
             self.reap();
             self.obey(&orders);
             self.hear_children();
+            self.hear_demands();
             self.supervisor.tick(self.now);
             self.reread_directory();
             self.look_at_changes();

@@ -215,7 +215,7 @@ impl Daemon {
                 // It comes back while the last process of its former life dies.
                 self.tell_file(Level::Info, &name, "added");
                 self.supervisor.redefine(slot, definition);
-                self.supervisor.step(slot, Event::Start, self.now);
+                self.supervisor.step(slot, Event::Arrive, self.now);
             }
             (Decision::Start(definition), None) => {
                 // Those of the start are told by their own start.
@@ -237,7 +237,8 @@ impl Daemon {
                     (false, _) => " changed, applied",
                 };
                 self.tell_file(Level::Info, &name, &format!("{words}{fact}"));
-                if !keys.is_empty() && state == Some(State::Failed) {
+                let is_idle = keys.contains(&"start") && self.rethink_start(slot);
+                if !is_idle && !keys.is_empty() && state == Some(State::Failed) {
                     self.supervisor.step(slot, Event::Restart, self.now);
                 }
             }
@@ -283,13 +284,15 @@ impl Daemon {
         let is_wanted = service.want == Want::Up;
         let consequence = match (is_wanted, service.state.is_alive()) {
             (true, true) => ", restarted",
+            // Whom nobody has asked for yet waits on, as it is now.
+            (true, false) if service.state == State::Listening => "",
             (true, false) => ", started",
             // What an operator put down stays down.
             (false, _) => "",
         };
         self.tell_file(Level::Info, &name, &format!("{words} changed{consequence}"));
         self.supervisor.redefine(slot, definition);
-        if is_wanted {
+        if is_wanted && !self.rethink_start(slot) {
             self.supervisor.step(slot, Event::Restart, self.now);
         }
     }

@@ -18,6 +18,7 @@ use nix::unistd::{self, AccessFlags, Gid, Group, Uid, User};
 pub use self::faults::{explain, shown};
 
 use self::environment::Environment;
+use crate::config::listen::Listen;
 use crate::config::{Spec, Stream};
 use crate::supervise::{Fault, Step};
 use crate::sys::child::Program;
@@ -110,6 +111,25 @@ fn find_user(spec: &Spec) -> Result<Option<Account>, Fault> {
     }
     let uid = Uid::from_raw(user.parse().map_err(|_| failed(Errno::ENOENT))?);
     Ok(Some(Account { uid, entry: User::from_uid(uid).map_err(failed)? }))
+}
+
+/// Whose the file of a socket is to be: the service's, unless it says otherwise.
+pub fn socket_owner(spec: &Spec, listen: &Listen) -> Result<(Option<Uid>, Option<Gid>), Errno> {
+    let unknown = |_| Errno::EINVAL;
+    let identity = find_identity(spec, find_user(spec).map_err(unknown)?.as_ref());
+    let identity = identity.map_err(unknown)?;
+    let uid = match &listen.owner {
+        Some(owner) => {
+            let as_user = Spec { user: Some(owner.clone()), ..Spec::default() };
+            find_user(&as_user).map_err(unknown)?.map(|it| it.uid)
+        }
+        None => identity.as_ref().map(|it| it.uid),
+    };
+    let gid = match &listen.group {
+        Some(group) => Some(find_group(group, Step::FindGroup).map_err(unknown)?),
+        None => identity.map(|it| it.gid),
+    };
+    Ok((uid, gid))
 }
 
 fn find_group(group: &str, step: Step) -> Result<Gid, Fault> {

@@ -13,6 +13,7 @@ use nix::unistd::Uid;
 use super::adopt::{Legacy, Refused};
 use super::confdir::Directory;
 use super::events::Events;
+use super::listeners::Listeners;
 use super::logger::Place;
 use super::logs::Logs;
 use super::main_command::MainCommand;
@@ -97,7 +98,7 @@ fn supervise(mut options: Options) -> u8 {
         Err(why) => return refuse(why, &mut reporter) as u8,
     };
     let logs = find_logs(&mut options, &mut reporter, run.as_ref());
-    match Daemon::new(options, reporter, run, logs, legacy, handover.listener.take())
+    match Daemon::new(options, reporter, run, logs, legacy, &mut handover)
         .and_then(|it| it.run(handover))
     {
         Ok(status) => status,
@@ -220,7 +221,7 @@ impl Daemon {
         run: Option<RunDirectory>,
         logs: Option<Logs>,
         legacy: Legacy,
-        listener: Option<OwnedFd>,
+        handover: &mut Handover,
     ) -> io::Result<Daemon> {
         sys::fds::raise_limit();
         sys::fds::keep_from_children();
@@ -236,6 +237,7 @@ impl Daemon {
         };
         listen(signals.as_raw_fd(), SIGNALS)?;
         listen(directory.doorbell(), DOORBELL)?;
+        let listener = handover.listener.take();
         let server = run.map(|run| Server::new(run, listener, poll.registry())).transpose()?;
         let is_alone = !options.is_directory_given;
         let main = MainCommand::new(options.command, &options.given, is_alone).map(Box::new);
@@ -260,6 +262,7 @@ impl Daemon {
             is_started: false,
             heard: Vec::new(),
             logs,
+            listeners: Listeners::new(std::mem::take(&mut handover.sockets)),
             inputs: Vec::new(),
             legacy,
             ends: Ends { is_leaving: false, is_init: options.is_init, ended_by: None, main },

@@ -36,6 +36,9 @@ impl Daemon {
                 let Some(service) = self.supervisor.get(*slot) else { return };
                 let spec = self.spec(*slot).unwrap_or_default();
                 self.put_service(out, service, &spec, is_trusted);
+                for address in self.listeners.addresses(*slot) {
+                    put(out, "listen", &address);
+                }
                 if is_why && is_trusted {
                     self.put_file(out, service, &spec);
                 }
@@ -179,6 +182,7 @@ fn next(state: State) -> &'static str {
         State::Starting { .. }
         | State::Down
         | State::Waiting
+        | State::Listening
         | State::Up { .. }
         | State::Done
         | State::Failed => "give-up",

@@ -46,6 +46,7 @@ impl Daemon {
                 tell_signal(reporter, service, outcome, self.now);
             }
             State::Waiting | State::Down => tell_end(reporter, service, outcome.before),
+            State::Listening => tell_listening(reporter, service, is_death),
             State::Quarantined { .. } | State::Done | State::Failed => {
                 if let Some(fault) = fault.filter(|fault| fault.step != Step::Fork) {
                     tell_fault(reporter, service, fault, &spec);
@@ -155,6 +156,22 @@ fn tell_end(reporter: &mut Reporter, service: &Service, before: State) {
     }
 }
 
+/// It is up to its clients now. That it ended is nothing to warn of.
+fn tell_listening(reporter: &mut Reporter, service: &Service, is_death: bool) {
+    let name = &service.name;
+    match service.last().filter(|_| is_death) {
+        Some(death) => {
+            let (seconds, how) = (death.ran.as_secs(), how(Some(death)));
+            report!(
+                reporter,
+                Level::Info,
+                "{name} terminated after: {seconds}s ({how}; listening)"
+            );
+        }
+        None => report!(reporter, Level::Info, "{name}: listening, started on demand"),
+    }
+}
+
 /// Why the program never ran, with the line of the file that says so.
 fn tell_fault(reporter: &mut Reporter, service: &Service, fault: Fault, spec: &Spec) {
     let (name, text) = (&service.name, &service.definition.text);
@@ -189,6 +206,7 @@ fn tell_verdict(reporter: &mut Reporter, service: &Service, after: State, now: M
         State::Done => report!(reporter, Level::Info, "{fact} ({how}; done)"),
         State::Down
         | State::Waiting
+        | State::Listening
         | State::Starting { .. }
         | State::Up { .. }
         | State::Stopping { .. }

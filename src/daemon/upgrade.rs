@@ -36,7 +36,7 @@ use crate::sys::{self, fds, processes};
 pub(super) const ANSWER: &str = "can take over";
 
 /// The variable in which descriptors are handed over, as numbers: the lock, the
-/// control socket, the client who asked, then any number of pipes; each number is
+/// control socket, the client who asked, then any number of pipes and sockets; each is
 /// followed by a colon, and that by what there is to say of it.
 pub(super) const HANDOVER: &str = "GOING_HANDOVER";
 
@@ -72,6 +72,8 @@ pub(super) struct Handover {
     pub(super) client: Option<OwnedFd>,
     /// Pipes whose services may be dead, and what going-log must know of each.
     pub(super) pipes: Vec<(OwnedFd, String)>,
+    /// Sockets, and of which service each is.
+    pub(super) sockets: Vec<(OwnedFd, String)>,
 }
 
 impl Handover {
@@ -85,7 +87,14 @@ impl Handover {
         });
         let mut next = || words.next().flatten().map(|(fd, _)| fd);
         let (lock, listener, client) = (next(), next(), next());
-        Handover { lock, listener, client, pipes: words.flatten().collect() }
+        let (mut pipes, mut sockets) = (Vec::new(), Vec::new());
+        for (fd, text) in words.flatten() {
+            match text.strip_prefix('l') {
+                Some(name) => sockets.push((fd, name.to_owned())),
+                None => pipes.push((fd, text)),
+            }
+        }
+        Handover { lock, listener, client, pipes, sockets }
     }
 }
 
@@ -248,7 +257,8 @@ impl Daemon {
         let server = self.server.as_ref();
         let own = server.map(|server| server.handover()).ok_or("nobody asked")?;
         let own = own.into_iter().map(|fd| (fd, String::new()));
-        let inherited: Vec<_> = own.chain(self.bequeathed_pipes()).collect();
+        let inherited: Vec<_> =
+            own.chain(self.bequeathed_pipes()).chain(self.bequeathed_sockets()).collect();
         let numbers: Vec<_> = inherited.iter().map(|(fd, text)| format!("{fd}:{text}")).collect();
         let image_of_us = image(&path, Some(&numbers.join(" ")));
         inherited.iter().for_each(|(fd, _)| fds::set_inherited(*fd, true));

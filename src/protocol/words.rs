@@ -10,6 +10,8 @@ pub enum State {
     Down,
     /// To be started when its turn comes.
     Waiting,
+    /// Started by the first connection.
+    Listening,
     /// Forked, but its program does not run yet.
     Starting,
     /// Its program runs.
@@ -30,9 +32,10 @@ pub enum State {
 
 impl State {
     /// All of them, in the order of a life.
-    pub const ALL: [State; 10] = [
+    pub const ALL: [State; 11] = [
         State::Down,
         State::Waiting,
+        State::Listening,
         State::Starting,
         State::Up,
         State::Stopping,
@@ -48,6 +51,7 @@ impl State {
         match state {
             supervise::State::Down => State::Down,
             supervise::State::Waiting => State::Waiting,
+            supervise::State::Listening => State::Listening,
             supervise::State::Starting { .. } => State::Starting,
             supervise::State::Up { .. } => State::Up,
             supervise::State::Stopping { .. } => State::Stopping,
@@ -63,6 +67,7 @@ impl State {
         match self {
             State::Down => "down",
             State::Waiting => "waiting",
+            State::Listening => "listening",
             State::Starting => "starting",
             State::Up => "up",
             State::Stopping => "stopping",

@@ -63,6 +63,7 @@ impl Service {
             State::Starting { .. }
             | State::Down
             | State::Waiting
+            | State::Listening
             | State::Up { .. }
             | State::Done
             | State::Failed => {}
@@ -73,17 +74,22 @@ impl Service {
     /// may have been about to end, or have died between two steps.
     fn agree(&mut self, now: Moment) -> Option<Action> {
         match (self.is_wanted(), self.state) {
-            (true, State::Down) => {
-                self.state = State::Waiting;
+            (true, State::Down | State::Listening) => {
+                self.state = self.ready();
                 None
             }
             (false, State::Up { pid, since }) => {
                 self.ordered = true;
                 self.stop_process(pid, since, 0, now)
             }
-            (false, State::Waiting | State::Quarantined { .. } | State::Done | State::Failed) => {
-                self.rest()
-            }
+            (
+                false,
+                State::Waiting
+                | State::Listening
+                | State::Quarantined { .. }
+                | State::Done
+                | State::Failed,
+            ) => self.rest(),
             (_, State::Starting { .. } | State::Stopping { .. } | State::Clearing { .. })
             | (true, State::Up { .. })
             | (true, State::Waiting | State::Quarantined { .. } | State::Done | State::Failed)

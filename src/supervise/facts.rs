@@ -84,6 +84,8 @@ pub enum State {
     Down,
     /// Wanted, and to be spawned when its turn comes.
     Waiting,
+    /// Wanted, and started by the first connection to one of its sockets.
+    Listening,
     /// Forked, but its program does not run yet.
     Starting {
         /// The child.
@@ -140,6 +142,7 @@ impl State {
             | State::Stopping { pid, since, .. } => Some((pid, since)),
             State::Down
             | State::Waiting
+            | State::Listening
             | State::Clearing { .. }
             | State::Quarantined { .. }
             | State::Done
@@ -158,7 +161,12 @@ impl State {
             State::Starting { give_up, .. } => Some(give_up),
             State::Stopping { next_at, .. } | State::Clearing { next_at, .. } => Some(next_at),
             State::Quarantined { until } => Some(until),
-            State::Down | State::Waiting | State::Up { .. } | State::Done | State::Failed => None,
+            State::Down
+            | State::Waiting
+            | State::Listening
+            | State::Up { .. }
+            | State::Done
+            | State::Failed => None,
         }
     }
 
@@ -262,6 +270,8 @@ pub enum Step {
     Capability(u8),
     /// prctl(2), PR_SET_NO_NEW_PRIVS.
     NewPrivileges,
+    /// Opening one of its sockets.
+    Listen(u8),
 }
 
 impl Step {
@@ -311,7 +321,8 @@ impl Step {
             | Step::Private(which)
             | Step::ReadOnly(which)
             | Step::Writable(which)
-            | Step::Capability(which) => which,
+            | Step::Capability(which)
+            | Step::Listen(which) => which,
             Step::Parse
             | Step::FindUser
             | Step::FindGroup
@@ -358,7 +369,8 @@ impl Fault {
     pub fn heals(self) -> bool {
         // EAGAIN, ENOMEM, ENFILE, EMFILE and ETXTBSY have the same numbers on
         // every Linux; libc is out of bounds here.
-        matches!(self.errno, 11 | 12 | 23 | 24 | 26)
+        // Whoever has the address may go, and the directory may come.
+        matches!(self.step, Step::Listen(_)) || matches!(self.errno, 11 | 12 | 23 | 24 | 26)
     }
 }
 
@@ -395,7 +407,11 @@ pub struct Death {
 /// What can happen to a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
-    /// The operator, or a new file, wants it up.
+    /// Its file is there, as it was not before: its `start` key says what follows.
+    Arrive,
+    /// Somebody wants to talk to it.
+    Demand,
+    /// The operator wants it up.
     Start,
     /// The operator wants it down.
     Stop,

@@ -4,6 +4,7 @@
 
 mod adopt;
 mod bytes;
+mod demand;
 mod facts;
 mod forking;
 pub mod record;

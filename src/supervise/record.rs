@@ -107,6 +107,7 @@ impl Writer<'_> {
             State::Quarantined { until } => (6, none, never, 0, until),
             State::Done => (7, none, never, 0, never),
             State::Failed => (8, none, never, 0, never),
+            State::Listening => (9, none, never, 0, never),
         };
         self.byte(number);
         self.byte(step);
@@ -157,7 +158,7 @@ impl Writer<'_> {
 }
 
 /// A step's number in a record is its place here, so new ones come last.
-const STEPS: [fn(u8) -> Step; 32] = [
+const STEPS: [fn(u8) -> Step; 33] = [
     |_| Step::Parse,
     |_| Step::FindUser,
     |_| Step::FindGroup,
@@ -190,6 +191,7 @@ const STEPS: [fn(u8) -> Step; 32] = [
     Step::Writable,
     Step::Capability,
     |_| Step::NewPrivileges,
+    Step::Listen,
 ];
 
 impl Reader<'_> {
@@ -223,6 +225,7 @@ impl Reader<'_> {
             6 => State::Quarantined { until: next },
             7 => State::Done,
             8 => State::Failed,
+            9 => State::Listening,
             _ => return None,
         };
         (!state.is_alive() || pid.0 > 1).then_some(state)

@@ -18,6 +18,7 @@ fn states() -> impl Strategy<Value = State> {
     prop_oneof![
         Just(State::Down),
         Just(State::Waiting),
+        Just(State::Listening),
         Just(State::Done),
         Just(State::Failed),
         moments().prop_map(|until| State::Quarantined { until }),

@@ -77,6 +77,8 @@ impl Service {
     /// Takes note of `event`. `dice` is a random number, for the jitter.
     pub fn step(&mut self, event: Event, now: Moment, dice: u32) -> Option<Action> {
         match event {
+            Event::Arrive => self.arrive(now),
+            Event::Demand => self.demanded(now),
             Event::Start => {
                 self.want = Want::Up;
                 if self.stay == Stay::Gone {
@@ -120,7 +122,7 @@ impl Service {
 
     /// Starts with a clean slate: whoever asks for a start releases it from
     /// quarantine, too.
-    fn renew(&mut self) -> Option<Action> {
+    pub(super) fn renew(&mut self) -> Option<Action> {
         if self.is_wanted() {
             self.forgive();
             if let Some(history) = &mut self.history {
@@ -132,7 +134,7 @@ impl Service {
     }
 
     /// Stops it by order.
-    fn stop(&mut self, now: Moment) -> Option<Action> {
+    pub(super) fn stop(&mut self, now: Moment) -> Option<Action> {
         match self.state {
             State::Starting { pid, since, .. } | State::Up { pid, since } => {
                 self.ordered = true;
@@ -144,6 +146,7 @@ impl Service {
             }
             State::Down
             | State::Waiting
+            | State::Listening
             | State::Quarantined { .. }
             | State::Done
             | State::Failed => self.rest(),
@@ -212,7 +215,7 @@ impl Service {
     }
 
     fn spawn_failed(&mut self, fault: Fault, now: Moment, dice: u32) -> Option<Action> {
-        if self.state != State::Waiting {
+        if !matches!(self.state, State::Waiting | State::Listening) {
             return None;
         }
         self.fault = Some(fault);
@@ -250,6 +253,7 @@ impl Service {
             }
             State::Down
             | State::Waiting
+            | State::Listening
             | State::Clearing { .. }
             | State::Quarantined { .. }
             | State::Done
@@ -301,7 +305,7 @@ impl Service {
                 self.stop_rest(group, step.saturating_add(1), now)
             }
             State::Quarantined { until } if until <= now => {
-                self.state = State::Waiting;
+                self.state = self.ready();
                 None
             }
             State::Starting { .. }
@@ -310,6 +314,7 @@ impl Service {
             | State::Quarantined { .. }
             | State::Down
             | State::Waiting
+            | State::Listening
             | State::Up { .. }
             | State::Done
             | State::Failed => None,

@@ -100,10 +100,10 @@ impl Supervisor {
         self.by_name.binary_search_by(|&slot| self.get(slot).map_or("", |it| &it.name).cmp(name))
     }
 
-    /// Takes up a service and starts it. One of that name must not exist.
+    /// Takes up a service whose file is there. One of that name must not exist.
     pub fn add(&mut self, name: &str, definition: Definition, now: Moment) {
         if let Some(slot) = self.insert(Box::new(Service::new(name, definition))) {
-            self.step(slot, Event::Start, now);
+            self.step(slot, Event::Arrive, now);
         }
     }
 

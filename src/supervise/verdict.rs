@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::facts::{Death, Exit, Fault, Moment, State, Strike};
 use super::service::Service;
-use crate::config::{Burst, Kind, Policy, Restart, Success};
+use crate::config::{Burst, Kind, Policy, Restart, Start, Success};
 
 /// So many deaths tell whether they are all alike; more would be a log.
 pub(super) const REMEMBERED: usize = 4;
@@ -70,17 +70,20 @@ impl Service {
             Restart::OnFailure => is_clean,
             Restart::Never => !heals,
         };
-        if is_over {
+        let is_demanded = policy.start == Start::OnDemand;
+        // Whoever is started on demand has always done enough.
+        let is_enough = is_demanded && (is_over || is_clean);
+        if is_over && !is_demanded {
             return if is_clean { State::Done } else { State::Failed };
         }
         if !heals {
-            let strike = self.strike(&death);
+            let strike = self.strike(&death, is_enough);
             if let Some(death) = self.last_mut() {
                 death.strike = strike;
             }
             if strike.is_none() {
                 self.forgive();
-                return State::Waiting;
+                return self.ready();
             }
             self.strikes = self.strikes.saturating_add(1);
             self.note_first();
@@ -110,15 +113,15 @@ impl Service {
     }
 
     /// Whether, and why, this death counts.
-    fn strike(&mut self, death: &Death) -> Option<Strike> {
+    fn strike(&mut self, death: &Death, is_enough: bool) -> Option<Strike> {
         let policy = &self.definition.policy;
         let history = self.history.get_or_insert_default();
         let is_burst = policy.burst.is_some_and(|burst| history.is_burst(burst));
         if death.fault.is_some() {
             Some(Strike::Fault)
-        } else if policy.kind == Kind::Oneshot {
+        } else if policy.kind == Kind::Oneshot && !is_enough {
             Some(Strike::Work)
-        } else if death.ran < policy.min_uptime {
+        } else if death.ran < policy.min_uptime && !is_enough {
             Some(Strike::Short)
         } else {
             is_burst.then_some(Strike::Burst)

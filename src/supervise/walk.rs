@@ -10,7 +10,7 @@ use super::facts::{
 };
 use super::record::{self, Entry};
 use super::service::Service;
-use crate::config::{Kind, Policy, Restart, Signal, StopStep, Whom};
+use crate::config::{Kind, Policy, Restart, Signal, Start, StopStep, Whom};
 
 /// What may be done to the world in one move.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +18,9 @@ enum Move {
     Start,
     Stop,
     Restart,
+    Arrive,
+    Demand,
+    SocketFails,
     Remove,
     Close,
     Kill,
@@ -41,12 +44,15 @@ enum Move {
     Crash(bool),
 }
 
-const MOVES: [Move; 21] = [
+const MOVES: [Move; 24] = [
     Move::Crash(false),
     Move::Crash(true),
     Move::Start,
     Move::Stop,
     Move::Restart,
+    Move::Arrive,
+    Move::Demand,
+    Move::SocketFails,
     Move::Remove,
     Move::Close,
     Move::Kill,
@@ -96,6 +102,7 @@ impl World {
             Move::Start => self.tell(Event::Start),
             Move::Stop => self.tell(Event::Stop),
             Move::Restart => self.tell(Event::Restart),
+            Move::Arrive | Move::Demand | Move::SocketFails => return self.begin(it),
             Move::Remove => self.tell(Event::Leave(Stay::Gone)),
             Move::Close => self.tell(Event::Leave(Stay::Closing)),
             Move::Kill => self.tell(Event::Kill),
@@ -146,6 +153,28 @@ impl World {
             | Move::LeftoverDies
             | Move::Wait => return false,
         }
+        self.check();
+        true
+    }
+
+    /// What can only happen to those which are not simply started.
+    fn begin(&mut self, it: Move) -> bool {
+        let is_listening = self.service.state == State::Listening;
+        let start = self.service.definition.policy.start;
+        let is_new = start != Start::Auto && !self.service.state.is_alive();
+        let event = if matches!(it, Move::Demand) && is_listening {
+            Event::Demand
+        } else if matches!(it, Move::SocketFails) && is_listening {
+            Event::SpawnFailed(Fault { step: Step::Listen(0), errno: 98 })
+        } else if matches!(it, Move::Arrive) && is_new {
+            // With start=auto it is the same as a start.
+            Event::Arrive
+        } else {
+            return false;
+        };
+        self.tell(event);
+        let is_served = self.service.state == State::Waiting;
+        assert!(event != Event::Demand || is_served, "nobody is served");
         self.check();
         true
     }
@@ -231,6 +260,11 @@ impl World {
             }
             // Its turn comes.
             State::Waiting => assert!(self.service.is_wanted(), "waits, and nobody wants it"),
+            State::Listening => {
+                let start = self.service.definition.policy.start;
+                assert_eq!(start, Start::OnDemand, "waits for a connection that cannot come");
+                assert!(self.service.is_wanted(), "listens, and nobody wants it");
+            }
             State::Up { .. } => assert!(self.service.is_wanted(), "unwanted, and not stopping"),
             State::Quarantined { .. } => {
                 assert!(state.deadline().is_some() && self.service.is_wanted());
@@ -270,6 +304,8 @@ fn policies() -> Vec<Policy> {
         Policy { restart: Restart::Never, kill: Whom::Process, ..base.clone() },
         Policy { kind: Kind::Oneshot, kill: Whom::All, ..base.clone() },
         Policy { kind: Kind::Forking, ..base.clone() },
+        Policy { start: Start::OnDemand, restart: Restart::Never, ..base.clone() },
+        Policy { start: Start::OnDemand, strikes: 2, ..base.clone() },
         Policy { stop: Box::new([]), min_uptime: Duration::ZERO, ..base.clone() },
         Policy { stop: Box::new([step(15, 1), step(2, 3), step(3, 2)]), jitter: 0, ..base },
     ]
@@ -290,9 +326,11 @@ fn walk(world: &World, depth: usize) -> u64 {
 #[test]
 fn no_short_history_loses_or_doubles_a_process_or_waits_for_ever() {
     for policy in policies() {
+        // What is different about the others shows earlier.
+        let depth = if policy.start == Start::Auto { 6 } else { 5 };
         let mut world = World::new(policy);
-        assert!(world.make(Move::Start));
-        let count = walk(&world, 6);
+        world.tell(Event::Arrive);
+        let count = walk(&world, depth);
         assert!(count > 10_000, "only {count} histories: the walk is stuck");
     }
 }

@@ -13,14 +13,18 @@ use nix::sys::stat::{Mode, umask};
 use nix::unistd;
 
 use super::capabilities;
+use super::fds;
 use super::identity::{Identity, lend_identity, take_identity};
 use super::image::Image;
 use super::limits;
+use super::mouth::tell;
 use super::register::Register;
 use super::sandbox::{self, Wrapping};
 use super::signals;
 use super::streams::{Source, open_streams, pass};
 use crate::supervise::{Fault, Pid, Step};
+
+pub use super::mouth::{Word, hear};
 
 /// What a service is to be, ready for use after fork.
 pub struct Program {
@@ -58,13 +62,15 @@ pub fn spawn(
 ) -> Result<(Pid, OwnedFd), Fault> {
     let flags = OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
     let (ear, mouth) = unistd::pipe2(flags).map_err(|errno| fault(Step::Pipe, errno))?;
-    let image = Image::of(program);
+    let mouth = fds::lift(mouth, program.passed.len());
+    let mouth = mouth.map_err(|_| fault(Step::Pipe, Errno::EMFILE))?;
+    let mut image = Image::of(program);
     // SAFETY: there is one thread, so no lock can be held by another one; the
     // child calls nothing but system calls, and ends in exec or _exit.
     match unsafe { libc::fork() } {
         -1 => Err(fault(Step::Fork, Errno::last())),
         0 => {
-            let Err(fault) = become_service(program, &image, null, mouth.as_fd(), register);
+            let Err(fault) = become_service(program, &mut image, null, mouth.as_fd(), register);
             tell(mouth.as_fd(), fault, false);
             // SAFETY: ends the process at once, with nothing flushed twice.
             unsafe { libc::_exit(127) }
@@ -73,45 +79,8 @@ pub fn spawn(
     }
 }
 
-/// What a child said.
-pub enum Word {
-    /// It does without something, though it was to have it if possible.
-    Lack(Fault),
-    /// It could not become its program.
-    Fault(Fault),
-    /// It became its program.
-    Executed,
-}
-
-/// The next word of a child: `None` while it is silent, and nothing after the
-/// last one.
-pub fn hear(ear: BorrowedFd) -> Option<Word> {
-    let mut words = [0; WORD];
-    match unistd::read(ear, &mut words) {
-        // The poll tells of words but once.
-        Err(Errno::EINTR) => hear(ear),
-        Err(Errno::EAGAIN) => None,
-        Ok(WORD) => {
-            let [is_lack, place, which, errno @ ..] = words;
-            let fault = Fault { step: Step::of([place, which]), errno: i32::from_ne_bytes(errno) };
-            Some(if is_lack == 0 { Word::Fault(fault) } else { Word::Lack(fault) })
-        }
-        // So few bytes are written at once or not at all (pipe(7)).
-        Ok(_) | Err(_) => Some(Word::Executed),
-    }
-}
-
 pub(super) fn fault(step: Step, errno: Errno) -> Fault {
     Fault { step, errno: errno as i32 }
-}
-
-/// In bytes.
-const WORD: usize = 7;
-
-fn tell(mouth: BorrowedFd, Fault { step, errno }: Fault, is_lack: bool) {
-    let ([place, which], [a, b, c, d]) = (step.told(), errno.to_ne_bytes());
-    // If going is gone there is nobody to tell.
-    let _ = unistd::write(mouth, &[u8::from(is_lack), place, which, a, b, c, d]);
 }
 
 /// Everything between fork and exec, in the order of going.8. What needs root's
@@ -119,7 +88,7 @@ fn tell(mouth: BorrowedFd, Fault { step, errno }: Fault, is_lack: bool) {
 /// there may be none.
 fn become_service(
     program: &Program,
-    image: &Image,
+    image: &mut Image,
     null: BorrowedFd,
     mouth: BorrowedFd,
     register: Option<&Register>,

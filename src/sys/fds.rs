@@ -49,6 +49,41 @@ pub fn set_inherited(fd: RawFd, is_inherited: bool) {
     unsafe { libc::fcntl(fd, libc::F_SETFD, flags) };
 }
 
+/// Moves a descriptor out of the way of so many that a child is given from 3 on
+/// (fcntl(2), F_DUPFD_CLOEXEC).
+///
+/// # Errors
+/// EMFILE if there is no number left.
+pub fn lift(fd: OwnedFd, given: usize) -> io::Result<OwnedFd> {
+    let first = RawFd::try_from(given).unwrap_or(0).saturating_add(3);
+    if given == 0 || fd.as_raw_fd() >= first {
+        return Ok(fd);
+    }
+    let number = fcntl(&fd, FcntlArg::F_DUPFD_CLOEXEC(first))?;
+    // SAFETY: the kernel just made this descriptor, and we are the first to own it.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Takes connections from now on, so many at once before they are accepted
+/// (listen(2)); nix lets no more than 4096 wait.
+///
+/// # Errors
+/// EADDRINUSE if others do so there.
+pub fn listen(socket: &OwnedFd, backlog: i32) -> io::Result<()> {
+    // SAFETY: no memory is passed.
+    let done = unsafe { libc::listen(socket.as_raw_fd(), backlog) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Lets those who read a descriptor wait, as they do without O_NONBLOCK.
+///
+/// # Errors
+/// What fcntl(2) says.
+pub fn set_waiting(fd: BorrowedFd) -> io::Result<()> {
+    fcntl(fd, FcntlArg::F_SETFL(OFlag::empty()))?;
+    Ok(())
+}
+
 /// The number of the inode that an open descriptor leads to.
 pub fn inode(fd: RawFd) -> Option<u64> {
     // SAFETY: on a number that is not open fstat(2) fails with EBADF.

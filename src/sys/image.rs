@@ -5,6 +5,7 @@ use std::ffi::{CStr, CString, c_char};
 use std::ptr;
 
 use nix::errno::Errno;
+use nix::unistd::getpid;
 
 use super::child::Program;
 
@@ -15,6 +16,15 @@ pub(super) struct Image<'a> {
     /// For a script without `#!`: the shell, the script, its words.
     script: Vec<*const c_char>,
     envp: Vec<*const c_char>,
+    /// The place of [`Program::LISTEN_PID`] in there.
+    pid_at: Option<usize>,
+    /// What the child writes in its place.
+    pid_line: [u8; 24],
+}
+
+impl Program {
+    /// A line of the environment behind which the child writes its pid.
+    pub const LISTEN_PID: &CStr = c"LISTEN_PID=";
 }
 
 const SHELL: &CStr = c"/bin/sh";
@@ -35,13 +45,37 @@ impl Image<'_> {
         let argv = pointers(&program.argv);
         let words = argv.iter().copied().skip(1);
         let script = [SHELL.as_ptr(), program.path.as_ptr()].into_iter().chain(words).collect();
-        Image { path: &program.path, argv, script, envp: pointers(&program.envp) }
+        let pid_at = program.envp.iter().position(|line| **line == *Program::LISTEN_PID);
+        let (path, envp, pid_line) = (&*program.path, pointers(&program.envp), [0; 24]);
+        Image { path, argv, script, envp, pid_at, pid_line }
     }
 
     /// Becomes the program; answers only why it did not.
-    pub(super) fn execute(&self) -> Errno {
+    pub(super) fn execute(&mut self) -> Errno {
+        self.tell_pid();
         let errno = self.exec(self.path, &self.argv);
         if errno == Errno::ENOEXEC { self.exec(SHELL, &self.script) } else { errno }
+    }
+
+    /// Tells the program whose descriptors those of LISTEN_FDS are: this process's, as
+    /// it is known after fork only.
+    fn tell_pid(&mut self) {
+        let Some(line) = self.pid_at.and_then(|at| self.envp.get_mut(at)) else { return };
+        let mut digits = [0_u8; 10];
+        let mut rest = getpid().as_raw().unsigned_abs();
+        let mut start = digits.len();
+        for digit in digits.iter_mut().rev() {
+            if rest > 0 {
+                *digit = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+                rest /= 10;
+                start = start.saturating_sub(1);
+            }
+        }
+        let digits = digits.iter().skip(start);
+        // What is left of it are zeroes, which end a C string.
+        let text = Program::LISTEN_PID.to_bytes().iter().chain(digits);
+        self.pid_line.iter_mut().zip(text).for_each(|(place, byte)| *place = *byte);
+        *line = self.pid_line.as_ptr().cast();
     }
 
     fn exec(&self, path: &CStr, argv: &[*const c_char]) -> Errno {

@@ -10,6 +10,7 @@ pub mod image;
 pub mod journal;
 pub mod limits;
 pub mod memory;
+mod mouth;
 pub mod pidfds;
 pub mod pipes;
 pub mod processes;

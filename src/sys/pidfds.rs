@@ -2,7 +2,7 @@
 //! their pid has become another's (pidfd_open(2), Linux 5.3).
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use super::processes;
 use crate::config::Signal;
@@ -15,6 +15,21 @@ use crate::supervise::{Exit, Pid};
 pub fn open(pid: Pid) -> io::Result<OwnedFd> {
     // SAFETY: no memory is passed.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.0, 0) };
+    match i32::try_from(fd) {
+        // SAFETY: the kernel just made this descriptor, and we are the first to own it.
+        Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// A descriptor that a process has by this number, as one of ours (pidfd_getfd(2),
+/// Linux 5.6).
+///
+/// # Errors
+/// EBADF if it has none, EPERM if we may not trace it, ENOSYS on older kernels.
+pub fn take(pidfd: BorrowedFd, number: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: no memory is passed.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_raw_fd(), number, 0) };
     match i32::try_from(fd) {
         // SAFETY: the kernel just made this descriptor, and we are the first to own it.
         Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),

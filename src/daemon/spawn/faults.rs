@@ -9,6 +9,7 @@ use super::{known_surroundings, user_id, wrap};
 use crate::config::child::{CAPABILITIES, capability};
 use crate::config::limits::{RESOURCES, show_affinity, show_ionice, show_limit, show_sched};
 use crate::config::{Spec, Stream, keys};
+use crate::daemon::listeners;
 use crate::supervise::{Fault, Step};
 
 /// The sentence and the key. `spec` is the one that was to run.
@@ -53,6 +54,7 @@ pub fn explain(fault: Fault, spec: &Spec) -> (String, &'static str) {
         Step::Late => (format!("Can't execute {}: not done after 90s", command()), "cmd"),
         Step::EnvFile(which) => (explain_file(spec, which, &why), "env-file"),
         Step::Expand(which) => explain_expansion(fault, spec, which),
+        Step::Listen(which) => (listeners::explain(fault, which, spec, &why), "listen"),
         Step::Nice
         | Step::OomScore
         | Step::Affinity
