@@ -349,8 +349,12 @@ impl Writer {
     fn finish(&mut self, head: &Head, Progress { flow, ino, .. }: Progress) {
         let base = head.settings.base();
         let log = hash(base.as_bytes());
-        let is_taken_over =
-            self.files.get(&base).is_some_and(|it| std::mem::take(&mut it.is_taken_over));
+        let is_taken_over = match self.files.get(&base) {
+            Some(log) => std::mem::take(&mut log.is_taken_over),
+            // Written by somebody who was killed before this, so that the log is not
+            // open: where our line is, no other one can be.
+            None => flow.column > 0,
+        };
         let records = &mut self.journal.records;
         if is_taken_over {
             // Another stream's line was open, and has been ended by ours.

@@ -108,3 +108,34 @@ fn every_death_of_a_stamped_and_stripped_log_is_survived() {
 fn every_death_of_a_rotation_is_survived() {
     every_death(&Settings { size: 10, keep: 100, ..plain("web") }, 20);
 }
+
+/// Takes all that is in a pipe of that number; the stream goes on.
+fn take_all(folder: &Folder, id: u64, pipe: &OwnedFd) {
+    let mut writer = writer(folder);
+    let length = available(pipe.as_fd()).unwrap();
+    if length > 0 {
+        let (kind, settings) = (Kind::Output, plain("web"));
+        let head = Head { id, kind, length, millis: 0, now: 1000, settings };
+        writer.take(&head, pipe.as_fd(), &mut Peek::new().unwrap()).unwrap();
+    }
+}
+
+#[test]
+fn every_death_between_two_open_lines_of_one_log_is_survived() {
+    let is_over = (0..).any(|steps| {
+        let folder = Folder::new();
+        let (old, old_end) = pipe2(OFlag::O_NONBLOCK).unwrap();
+        let (new, new_end) = pipe2(OFlag::O_NONBLOCK).unwrap();
+        write(&old_end, b"old, ").unwrap();
+        take_all(&folder, 1, &old);
+        write(&new_end, b"new, ").unwrap();
+        let is_done = die_after(steps, || take_all(&folder, 2, &new));
+        take_all(&folder, 2, &new);
+        write(&new_end, b"still new\n").unwrap();
+        take_all(&folder, 2, &new);
+        let text = whole(&folder.0.join("log"));
+        assert_eq!(text, "old, \nnew, still new\n", "killed after {steps} steps");
+        is_done
+    });
+    assert!(is_over);
+}
