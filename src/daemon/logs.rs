@@ -265,6 +265,7 @@ impl Daemon {
 
     /// Has going-log open its files again.
     pub(super) fn reopen_logs(&mut self) {
+        self.reporter.reopen();
         let Some(logs) = &mut self.logs else { return };
         let mut message = Message::new();
         message.add("do", "reopen");

@@ -24,6 +24,7 @@ mod main_command;
 mod mend;
 mod options;
 mod orders;
+mod pidfile;
 mod pipes;
 mod reclaim;
 mod reload;

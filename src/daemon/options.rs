@@ -1,7 +1,8 @@
 //! The command line of going(8). Options say where things are and who hears of
 //! them; what is done with services stands in their files.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use lexopt::{Arg, Parser, ValueExt};
@@ -14,8 +15,9 @@ use crate::config::{Spec, parse::set_default};
 pub const HELP: &str = "\
 going keeps processes going, one key=value file each in a directory
 
-usage: going [-d DIR] [-r DIR] [-l DIR] [-o KEY=VALUE]... [--report stderr|syslog]
-             [-v|-q] [--init] [--check|--upgrade-check] [-- COMMAND ARGUMENT...]
+usage: going [-d DIR] [-r DIR] [-l DIR] [-o KEY=VALUE]... [-v|-q]
+             [--report stderr|syslog|file:FILE] [-b] [-p FILE] [--init]
+             [--check|--upgrade-check] [-- COMMAND ARGUMENT...]
 
   -d, --dir DIR           directory of service files
                           (/etc/going.d; a user's own: ~/.config/going.d)
@@ -24,8 +26,10 @@ usage: going [-d DIR] [-r DIR] [-l DIR] [-o KEY=VALUE]... [--report stderr|syslo
   -l, --log-dir DIR       directory of the services' logs
                           (/var/log/going; a user's own: ~/.local/state/going/log)
   -o, --option KEY=VALUE  default of a key for every service, may be repeated
-      --report TARGET     where reports go: stderr or syslog
+      --report TARGET     where reports go: stderr, syslog or file:FILE
                           (stderr on a terminal or without a syslog)
+  -b, --background        leave the terminal and whoever started it
+  -p, --pidfile FILE      the file that names the pid, while it runs
   -v, --verbose           report more
   -q, --quiet             report warnings and errors only
       --init              kill what is left of our descendants at the end, as the end
@@ -69,6 +73,12 @@ pub struct Options {
     pub given: Vec<String>,
     /// Whether nobody shall outlive us.
     pub is_init: bool,
+    /// Whether to leave whoever started us.
+    pub is_background: bool,
+    /// The file to name our pid in.
+    pub pidfile: Option<PathBuf>,
+    /// A path that means another file in another directory.
+    relative: Option<PathBuf>,
 }
 
 impl Options {
@@ -86,6 +96,56 @@ impl Options {
             command: Vec::new(),
             given: Vec::new(),
             is_init: false,
+            is_background: false,
+            pidfile: None,
+            relative: None,
+        }
+    }
+}
+
+impl Options {
+    /// Takes a path, and note of it if it is relative.
+    fn path(&mut self, path: OsString) -> PathBuf {
+        let path = PathBuf::from(path);
+        if path.is_relative() {
+            self.relative = Some(path.clone());
+        }
+        path
+    }
+
+    fn read_target(&mut self, target: &OsStr) -> Result<Target, String> {
+        Ok(match target.as_bytes() {
+            b"stderr" => Target::Stderr,
+            b"syslog" => Target::Syslog,
+            text => match text.strip_prefix(b"file:") {
+                Some(path) => Target::File(self.path(OsStr::from_bytes(path).into())),
+                None => return Err("--report takes stderr, syslog or file:FILE".to_owned()),
+            },
+        })
+    }
+
+    /// Takes a `KEY=VALUE`.
+    fn set(&mut self, text: &str) -> Result<(), String> {
+        set_default(&mut self.defaults, text)?;
+        let key = text.split('=').next().unwrap_or_default().trim();
+        self.given.push(key.to_owned());
+        Ok(())
+    }
+
+    /// What does not go with leaving.
+    fn check_background(&self) -> Result<(), String> {
+        if !self.is_background || self.task != Task::Supervise {
+            return Ok(());
+        }
+        if self.target == Some(Target::Stderr) {
+            return Err("-b leaves stderr: --report syslog or file:FILE".to_owned());
+        }
+        if !self.command.is_empty() {
+            return Err("-b leaves the terminal, and a main command needs it".to_owned());
+        }
+        match &self.relative {
+            Some(path) => Err(format!("-b works in /, so {} must be absolute", path.display())),
+            None => Ok(()),
         }
     }
 }
@@ -125,30 +185,29 @@ pub fn read(arguments: impl Iterator<Item = OsString>, places: Places) -> Result
         let Some(argument) = parser.next().map_err(|error| error.to_string())? else { break };
         match argument {
             Arg::Short('d') | Arg::Long("dir") => {
-                given = Some(PathBuf::from(value(&mut parser)?));
+                given = Some(options.path(value(&mut parser)?));
             }
             Arg::Short('r') | Arg::Long("run-dir") => {
-                options.run_directory = Some(PathBuf::from(value(&mut parser)?));
+                options.run_directory = Some(options.path(value(&mut parser)?));
                 options.is_run_directory_given = true;
             }
             Arg::Short('l') | Arg::Long("log-dir") => {
-                options.log_directory = Some(absolute(value(&mut parser)?)?);
+                let path = options.path(value(&mut parser)?);
+                options.log_directory = Some(absolute(path)?);
             }
             Arg::Short('o') | Arg::Long("option") => {
                 let text = value(&mut parser)?.string().map_err(|error| error.to_string())?;
-                set_default(&mut options.defaults, &text)?;
-                let key = text.split('=').next().unwrap_or_default().trim();
-                options.given.push(key.to_owned());
+                options.set(&text)?;
             }
             Arg::Long("report") => {
-                options.target = Some(match value(&mut parser)?.to_str() {
-                    Some("stderr") => Target::Stderr,
-                    Some("syslog") => Target::Syslog,
-                    _ => return Err("--report takes stderr or syslog".to_owned()),
-                });
+                options.target = Some(options.read_target(&value(&mut parser)?)?);
             }
             Arg::Short('v') | Arg::Long("verbose") => options.verbosity = 1,
             Arg::Short('q') | Arg::Long("quiet") => options.verbosity = -1,
+            Arg::Short('b') | Arg::Long("background") => options.is_background = true,
+            Arg::Short('p') | Arg::Long("pidfile") => {
+                options.pidfile = Some(options.path(value(&mut parser)?));
+            }
             Arg::Long("init") => options.is_init = true,
             Arg::Long("check") => options.task = Task::Check,
             Arg::Long("upgrade-check") => options.task = Task::UpgradeCheck,
@@ -162,6 +221,7 @@ pub fn read(arguments: impl Iterator<Item = OsString>, places: Places) -> Result
             return Ok(options);
         }
     }
+    options.check_background()?;
     options.is_directory_given = given.is_some();
     let nowhere = (!options.command.is_empty()).then(|| PathBuf::from(NOWHERE));
     options.directory = given
@@ -186,7 +246,7 @@ fn value(parser: &mut Parser) -> Result<OsString, String> {
 }
 
 /// going-log does not share our working directory.
-fn absolute(path: OsString) -> Result<PathBuf, String> {
+fn absolute(path: PathBuf) -> Result<PathBuf, String> {
     std::path::absolute(path).map_err(|error| error.to_string())
 }
 

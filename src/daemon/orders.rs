@@ -3,12 +3,14 @@
 use nix::libc;
 
 use super::main_command::MainCommand;
+use super::pidfile::Pidfile;
 use super::report::{Level, report};
 use super::{Daemon, family};
 use crate::config::{Signal, line_of};
 use crate::supervise::{Death, Exit, Outcome, Service, Slot};
 
 /// What is to be at the end, and why it came.
+#[derive(Default)]
 pub(super) struct Ends {
     /// Services are to go on without us.
     pub(super) is_leaving: bool,
@@ -16,6 +18,8 @@ pub(super) struct Ends {
     pub(super) is_init: bool,
     /// The service whose end was that of all.
     pub(super) ended_by: Option<Slot>,
+    /// What names our pid, until it is dropped with this.
+    pub(super) _pidfile: Option<Pidfile>,
     /// What stands on our command line.
     pub(super) main: Option<Box<MainCommand>>,
 }

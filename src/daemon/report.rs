@@ -1,11 +1,13 @@
 //! Where our own words go: syslog or stderr. A report must never make us wait:
 //! one that cannot be written at once is counted, and the count told later.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
 
+use super::pidfile;
 use crate::sys;
 
 /// Adds a line to a [`Reporter`]: `report!(reporter, Level::Info, "{name}: ...")`.
@@ -31,12 +33,14 @@ pub enum Level {
 }
 
 /// Where lines go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
     /// Our own stderr.
     Stderr,
     /// The socket `/dev/log`.
     Syslog,
+    /// This file.
+    File(PathBuf),
 }
 
 /// LOG_DAEMON of syslog(3), shifted as it goes over the wire.
@@ -53,6 +57,10 @@ pub struct Reporter {
     lines: Vec<(Level, String)>,
     socket: Option<UnixDatagram>,
     stderr: Option<File>,
+    /// The file that is the target.
+    file: Option<File>,
+    /// What matters is told on stderr as well, until we have started.
+    is_echoing: bool,
     lost: u64,
 }
 
@@ -78,7 +86,57 @@ impl Reporter {
             lines: Vec::new(),
             socket: None,
             stderr,
+            file: None,
+            is_echoing: false,
             lost: 0,
+        }
+    }
+
+    /// Makes sure that reports get somewhere when stderr is gone, and echoes those of
+    /// the start there until [`Reporter::let_go`].
+    ///
+    /// # Errors
+    /// Why nobody would get them.
+    pub fn prepare_to_leave(&mut self) -> Result<(), String> {
+        self.is_echoing = true;
+        let is_lost = match self.target {
+            Target::Stderr => true,
+            Target::Syslog => connect().is_err(),
+            Target::File(_) => false,
+        };
+        let why = "without a terminal reports need a syslog at /dev/log, or --report file:PATH";
+        if is_lost { Err(why.to_owned()) } else { Ok(()) }
+    }
+
+    /// Writes no more to stderr.
+    pub fn let_go(&mut self) {
+        self.is_echoing = false;
+        self.stderr = None;
+    }
+
+    /// Opens the file of the reports, or opens it again: it may have been moved.
+    ///
+    /// # Errors
+    /// Why that cannot be done, for people.
+    pub fn open(&mut self) -> Result<(), String> {
+        let Target::File(path) = &self.target else { return Ok(()) };
+        match pidfile::open(path, OpenOptions::new().append(true), 0o640) {
+            Ok(file) => self.file = Some(file),
+            Err(error) => {
+                return Err(format!(
+                    "Can't report to {}: {}",
+                    path.display(),
+                    sys::explain(&error)
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens the file again, or goes on with the one that is open.
+    pub fn reopen(&mut self) {
+        if let Err(why) = self.open() {
+            report!(self, Level::Warning, "{why}");
         }
     }
 
@@ -109,10 +167,19 @@ impl Reporter {
     }
 
     fn write(&mut self, level: Level, text: &str) -> bool {
+        if self.is_echoing && level <= Level::Warning && self.target != Target::Stderr {
+            self.write_stderr(text);
+        }
         match self.target {
             Target::Stderr => self.write_stderr(text),
             Target::Syslog => self.write_syslog(level, text),
+            Target::File(_) => self.write_file(text),
         }
+    }
+
+    fn write_file(&mut self, text: &str) -> bool {
+        let line = format!("{} going[{}]: {text}\n", sys::wall_clock(), self.pid);
+        self.file.as_mut().is_some_and(|file| file.write_all(line.as_bytes()).is_ok())
     }
 
     fn write_stderr(&mut self, text: &str) -> bool {

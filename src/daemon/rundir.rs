@@ -61,13 +61,9 @@ impl RunDirectory {
         // A lock of this kind is a process's, and stays behind at fork and not at
         // exec (fcntl_locking(2)). One of flock(2) would be shared by children that
         // are not their programs yet, and so outlive a going that was killed.
-        match fcntl(&lock, FcntlArg::F_SETLK(&whole_file())) {
-            Ok(_) => {}
-            Err(Errno::EACCES | Errno::EAGAIN) => {
-                let holder = io::read_to_string(lock).unwrap_or_default();
-                return Err(Refusal::Held(holder.trim().to_owned()));
-            }
-            Err(errno) => return Err(Refusal::Failed(errno.into())),
+        if !self::lock(&lock)? {
+            let holder = io::read_to_string(lock).unwrap_or_default();
+            return Err(Refusal::Held(holder.trim().to_owned()));
         }
         // For people: on a full disk it is a lock without it.
         let text = format!("{}\n", std::process::id());
@@ -119,6 +115,18 @@ impl Drop for RunDirectory {
     }
 }
 
+/// Locks a file until it is closed, or the process ends; whether nobody else had.
+///
+/// # Errors
+/// What fcntl(2) says.
+pub(super) fn lock(file: &File) -> io::Result<bool> {
+    match fcntl(file, FcntlArg::F_SETLK(&whole_file())) {
+        Ok(_) => Ok(true),
+        Err(Errno::EACCES | Errno::EAGAIN) => Ok(false),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
 /// A lock that excludes all others, on all that the file is and may become.
 fn whole_file() -> libc::flock {
     let (l_type, l_whence) = (libc::F_WRLCK, libc::SEEK_SET);
@@ -133,7 +141,7 @@ fn whole_file() -> libc::flock {
 }
 
 /// Whether an open file is the one of this path.
-fn is_same(file: &File, path: &Path) -> bool {
+pub(super) fn is_same(file: &File, path: &Path) -> bool {
     let identity = |it: fs::Metadata| (it.dev(), it.ino());
     let there = fs::symlink_metadata(path).map(identity).ok();
     there.is_some() && there == file.metadata().map(identity).ok()

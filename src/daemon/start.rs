@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::path::Path;
 use std::process::ExitCode;
 
 use mio::unix::SourceFd;
@@ -20,6 +21,7 @@ use super::main_command::MainCommand;
 use super::mend::Arrears;
 use super::options::{self, HELP, Options, Task};
 use super::orders::Ends;
+use super::pidfile::Pidfile;
 use super::report::{Level, Reporter, report};
 use super::rundir::{Refusal, RunDirectory};
 use super::server::Server;
@@ -27,6 +29,7 @@ use super::upgrade::{self, Handover};
 use super::{DOORBELL, Daemon, SIGNALS, check};
 use crate::config::Stream;
 use crate::supervise::{Pid, Supervisor};
+use crate::sys::background::{self, Side, Starter};
 use crate::sys::{self, processes};
 
 /// What going(8) exits with, by the numbers of sysexits.h.
@@ -69,13 +72,57 @@ fn perform(options: Options) -> u8 {
         Task::Version => say(concat!("going ", env!("CARGO_PKG_VERSION"), "\n")),
         Task::Check => check::check(options),
         Task::UpgradeCheck => upgrade::check(options),
-        Task::Supervise => return supervise(options),
+        // After an upgrade we are where we belong.
+        Task::Supervise if options.is_background && !upgrade::is_under_way() => {
+            return supervise_away(options);
+        }
+        Task::Supervise => return supervise(options, &mut None),
     };
     ending as u8
 }
 
-fn supervise(mut options: Options) -> u8 {
-    let mut reporter = Reporter::new(options.target, options.verbosity);
+/// The same, with nobody to wait for us but for the start.
+fn supervise_away(options: Options) -> u8 {
+    let mut starter = match background::leave() {
+        Ok(Side::Behind(status)) => return status,
+        Ok(Side::Away(starter)) => Some(starter),
+        Err(error) => {
+            complain(&format!("Can't go into the background: {}", sys::explain(&error)));
+            return Ending::System as u8;
+        }
+    };
+    let status = supervise(options, &mut starter);
+    if let Some(starter) = starter {
+        starter.tell(status);
+    }
+    status
+}
+
+/// All is ready, and whoever started us need wait no longer.
+fn let_go(reporter: &mut Reporter, starter: Starter) {
+    reporter.flush();
+    reporter.let_go();
+    // Without /dev/null we would not have got here.
+    let _ = background::drop_stderr();
+    starter.tell(Ending::Ok as u8);
+}
+
+/// Reports get somewhere, or there is no start.
+fn open_reporter(options: &Options, is_leaving: bool) -> Result<Reporter, Ending> {
+    let mut reporter = Reporter::new(options.target.clone(), options.verbosity);
+    let opened = reporter.open();
+    let ready = opened.and_then(|()| if is_leaving { reporter.prepare_to_leave() } else { Ok(()) });
+    ready.map(|()| reporter).map_err(|why| {
+        complain(&format!("going: {why}"));
+        Ending::System
+    })
+}
+
+fn supervise(mut options: Options, starter: &mut Option<Starter>) -> u8 {
+    let mut reporter = match open_reporter(&options, starter.is_some()) {
+        Ok(reporter) => reporter,
+        Err(ending) => return ending as u8,
+    };
     // Later a missing directory is waited for; now it is most likely a mistake.
     let is_alone = !options.command.is_empty() && !options.is_directory_given;
     let listing = Directory::list(&options.directory);
@@ -98,9 +145,20 @@ fn supervise(mut options: Options) -> u8 {
         Err(why) => return refuse(why, &mut reporter) as u8,
     };
     let logs = find_logs(&mut options, &mut reporter, run.as_ref());
-    match Daemon::new(options, reporter, run, logs, legacy, &mut handover)
-        .and_then(|it| it.run(handover))
-    {
+    let pidfile = match take_pidfile(options.pidfile.as_deref(), &mut reporter) {
+        Ok(pidfile) => pidfile,
+        Err(ending) => {
+            reporter.flush();
+            return ending as u8;
+        }
+    };
+    let daemon = Daemon::new(options, reporter, run, logs, legacy, &mut handover);
+    let daemon = daemon.map(|mut daemon| {
+        daemon.ends._pidfile = pidfile;
+        starter.take().into_iter().for_each(|it| let_go(&mut daemon.reporter, it));
+        daemon
+    });
+    match daemon.and_then(|it| it.run(handover)) {
         Ok(status) => status,
         Err(error) => {
             complain(&format!("going: {}", sys::explain(&error)));
@@ -196,6 +254,28 @@ fn take_run_directory(
     }
 }
 
+/// The pidfile, if there is to be one.
+fn take_pidfile(path: Option<&Path>, reporter: &mut Reporter) -> Result<Option<Pidfile>, Ending> {
+    let Some(path) = path else { return Ok(None) };
+    let shown = path.display();
+    match Pidfile::take(path) {
+        Ok(pidfile) => Ok(Some(pidfile)),
+        Err(Refusal::Held(pid)) => {
+            let hint = "it is left as it is";
+            report!(
+                reporter,
+                Level::Error,
+                "{shown} is the pidfile of running process {pid}; {hint}"
+            );
+            Err(Ending::AlreadyRunning)
+        }
+        Err(Refusal::Failed(error)) => {
+            report!(reporter, Level::Error, "Can't write {shown}: {}", sys::explain(&error));
+            Err(Ending::System)
+        }
+    }
+}
+
 /// Prints an answer. Nobody listening is no reason to panic.
 pub(super) fn say(text: &str) -> Ending {
     match io::stdout().write_all(text.as_bytes()) {
@@ -265,7 +345,7 @@ impl Daemon {
             listeners: Listeners::new(std::mem::take(&mut handover.sockets)),
             inputs: Vec::new(),
             legacy,
-            ends: Ends { is_leaving: false, is_init: options.is_init, ended_by: None, main },
+            ends: Ends { is_init: options.is_init, main, ..Ends::default() },
             arrears: Arrears::default(),
             server,
             events_ring: Events::default(),

@@ -98,6 +98,11 @@ impl Handover {
     }
 }
 
+/// Whether another going was here before us, in this process.
+pub(super) fn is_under_way() -> bool {
+    env::var_os(HANDOVER).is_some()
+}
+
 /// Where our program is; another may be there by now.
 pub(super) fn own_program() -> Option<PathBuf> {
     let path = env::current_exe().ok()?;

@@ -2,6 +2,7 @@
 //! need. One operation a function; nothing here decides anything.
 #![expect(unsafe_code, reason = "this is the place for it")]
 
+pub mod background;
 pub mod capabilities;
 pub mod child;
 pub mod fds;
@@ -21,6 +22,7 @@ pub mod streams;
 pub mod terminal;
 
 use std::io;
+use std::mem::MaybeUninit;
 
 use nix::time::{ClockId, clock_gettime};
 
@@ -63,6 +65,24 @@ pub fn is_passing(error: &io::Error) -> bool {
         )
     };
     error.kind() == io::ErrorKind::OutOfMemory || error.raw_os_error().is_some_and(is_listed)
+}
+
+/// Now, in seconds since 1970, for people and files: it may jump.
+pub fn wall_seconds() -> i64 {
+    clock_gettime(ClockId::CLOCK_REALTIME).map_or(0, |time| time.tv_sec())
+}
+
+/// Now, as `2026-11-21T10:05:06Z` (RFC 3339).
+pub fn wall_clock() -> String {
+    let mut time = MaybeUninit::<libc::tm>::zeroed();
+    let now = wall_seconds();
+    // SAFETY: now is a time_t to read and time a tm to write to; both outlive the call.
+    unsafe { libc::gmtime_r(&raw const now, time.as_mut_ptr()) };
+    // SAFETY: zeroed first, and all zeroes are a tm.
+    let time = unsafe { time.assume_init() };
+    let (year, month) = (time.tm_year.saturating_add(1900), time.tm_mon.saturating_add(1));
+    let (day, hour, minute, second) = (time.tm_mday, time.tm_hour, time.tm_min, time.tm_sec);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
 /// What strerror(3) says of an error number.

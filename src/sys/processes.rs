@@ -67,6 +67,11 @@ pub fn is_group_alive(group: Pid) -> bool {
     kill(-group.0, 0).map_or_else(|error| error.raw_os_error() != Some(libc::ESRCH), |()| true)
 }
 
+/// Whether there is such a process, dead and unreaped ones included.
+pub fn is_there(pid: Pid) -> bool {
+    kill(pid.0, 0).map_or_else(|error| error.raw_os_error() != Some(libc::ESRCH), |()| true)
+}
+
 /// Makes us the parent of what our services leave behind (PR_SET_CHILD_SUBREAPER
 /// of prctl(2)); the kernel has done so already if we are the first process.
 ///
