@@ -22,6 +22,14 @@ mod demand;
 mod files;
 #[path = "listen/passing.rs"]
 mod passing;
+#[path = "listen/programs.rs"]
+mod programs;
+#[path = "listen/restarts.rs"]
+mod restarts;
+#[path = "listen/survive.rs"]
+mod survive;
+#[path = "listen/trouble.rs"]
+mod trouble;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
