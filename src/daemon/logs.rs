@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
@@ -15,11 +15,11 @@ use nix::sys::stat::fstat;
 
 use super::Daemon;
 use super::logger::{self, Place};
-use super::pipes::{Run, Unsent, Which, needs_pipe, write_whole};
+use super::pipes::{Run, Which, needs_pipe};
 use super::report::{Level, report};
 use crate::config::{Full, Spec, Stream, Timestamps};
 use crate::protocol::Message;
-use crate::supervise::{Pid, Slot, State};
+use crate::supervise::{Pid, Slot};
 use crate::sys::is_passing;
 
 /// Where going-log answers; clients and children have other numbers.
@@ -435,19 +435,6 @@ impl Daemon {
         } else if message.get("failed") == Some("clear") {
             self.events_ring.log(self.now, name, "kept", message.get("why").unwrap_or(""));
         }
-    }
-
-    /// Writes a line to the stdin of a service; what went wrong if it did.
-    pub(super) fn send_input(&self, slot: Slot, text: &str) -> Result<(), Unsent> {
-        let Some((_, input)) = self.inputs.iter().find(|(it, _)| *it == slot) else {
-            return Err(("failed", "it has no stdin=pipe"));
-        };
-        let is_up =
-            self.supervisor.get(slot).is_some_and(|it| matches!(it.state, State::Up { .. }));
-        if !is_up {
-            return Err(("failed", "it does not run"));
-        }
-        write_whole(input.as_fd(), format!("{text}\n").as_bytes())
     }
 }
 

@@ -2,13 +2,15 @@
 //! what cannot be made is told like any other fault.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 
+use super::Daemon;
 use crate::config::{Log, Spec, Stream};
+use crate::supervise::{Slot, State};
 use crate::sys::fds;
 
 /// Which of its streams.
@@ -81,7 +83,7 @@ pub(super) type Unsent = (&'static str, &'static str);
 const FULL: Unsent = ("busy", "it does not read its stdin, and the pipe is full");
 
 /// All or nothing: half a line would become the beginning of the next one.
-pub(super) fn write_whole(pipe: BorrowedFd, line: &[u8]) -> Result<(), Unsent> {
+fn write_whole(pipe: BorrowedFd, line: &[u8]) -> Result<(), Unsent> {
     match fds::room(pipe) {
         Ok(room) if room >= line.len() => {}
         Ok(_) => return Err(FULL),
@@ -92,5 +94,20 @@ pub(super) fn write_whole(pipe: BorrowedFd, line: &[u8]) -> Result<(), Unsent> {
         Ok(_) => Err(("failed", "only a part of it could be written")),
         Err(Errno::EAGAIN) => Err(FULL),
         Err(_) => Err(("failed", "its stdin cannot be written")),
+    }
+}
+
+impl Daemon {
+    /// Writes a line to the stdin of a service; what went wrong if it did.
+    pub(super) fn send_input(&self, slot: Slot, text: &str) -> Result<(), Unsent> {
+        let Some((_, input)) = self.inputs.iter().find(|(it, _)| *it == slot) else {
+            return Err(("failed", "it has no stdin=pipe"));
+        };
+        let is_up =
+            self.supervisor.get(slot).is_some_and(|it| matches!(it.state, State::Up { .. }));
+        if !is_up {
+            return Err(("failed", "it does not run"));
+        }
+        write_whole(input.as_fd(), format!("{text}\n").as_bytes())
     }
 }

@@ -130,9 +130,10 @@ fn orders_and_edits_mean_what_they_say() {
     going.wait_started("web");
     client.order(&["command=stop", "name=web"]);
     client.wait_state("web", "down");
-    assert!(TcpStream::connect(("127.0.0.1", second)).is_err());
+    wait_until("a closed door", || TcpStream::connect(("127.0.0.1", second)).is_err());
     client.order(&["command=start", "name=web"]);
     let pid = going.wait_started("web");
+    assert_eq!(ask_port(second), pid.to_string(), "it minds its signals by now");
     send(pid, Signal::SIGTERM);
     going.wait_for("web terminated after: *s (exit status 0; listening)");
     // Nobody has to come any more.

@@ -18,7 +18,7 @@ fn a_port_in_use_is_told_and_taken_when_it_is_free() {
     place.service("idle", &(text + "start=on-demand\n"));
     place.service("plain", "cmd=sleep 1000\n");
     let mut going = place.start(&[]);
-    let why = format!("Can't listen on tcp:127.0.0.1:{port}: Address already in use");
+    let why = format!("Can't listen on tcp:127.0.0.1:{port}: Address *in use");
     going.wait_for_all(&[
         "plain: started (pid *)",
         &format!("{why} (web: listen, line 3)"),
@@ -29,7 +29,9 @@ fn a_port_in_use_is_told_and_taken_when_it_is_free() {
     place.remove("idle");
     going.wait_for("idle: removed");
     let block = client.wait_state("web", "quarantined");
-    assert_eq!(block.get("last-fault"), Some(&*why));
+    // What the kernel's number is called depends on the libc.
+    let told = block.get("last-fault").unwrap_or_default();
+    assert!(crate::common::like(&why, told), "{told}");
     assert_eq!((block.number("strikes"), block.get("listen")), (None, None));
     drop(other);
     let pid = going.wait_started("web");

@@ -38,7 +38,7 @@ impl Process {
         let Some(state) = State::read(&service.state) else { return Process::Unknown };
         match state {
             State::Up => Process::Running,
-            State::Down | State::Disabled => Process::Stopped,
+            State::Down | State::Listening | State::Disabled => Process::Stopped,
             State::Quarantined => Process::Backoff,
             State::Done => Process::Exited,
             State::Failed => Process::Fatal,

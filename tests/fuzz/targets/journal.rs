@@ -73,13 +73,13 @@ fn stored(folder: &Folder, seed: u8, bytes: &[u8]) {
     };
     let record = Record { flow: flow(0), ..Record::default() };
     let progress = Progress { at: length / 2, is_done: false, flow: flow(1), ino: 7 };
-    let sentinel = journal.prepare_input(None);
+    let sentinel = journal.prepare_input(INPUT, None);
     journal.set_head(&head, sentinel, &record);
     journal.set_progress(1, &progress);
     journal.set_progress(2, &Progress { at: length * 3, ..progress });
     let input = journal.input_mut();
     input.iter_mut().zip(bytes.iter().cycle()).for_each(|(place, byte)| *place = *byte);
-    journal.set_target(Target { dev: 1, ino: 2, size: 3, length: length * 2 });
+    journal.set_target(Target { dev: 1, ino: 2, size: 3, at: length / 3, length: length * 2 });
     let (slot, next) = (u64::from(seed >> 2 & 3), u64::from(seed >> 4 & 3));
     journal.set_state(match seed >> 6 {
         0 => State::Reading,
