@@ -149,21 +149,21 @@ fn no_line_is_lost_when_the_logger_is_killed_again_and_again() {
     // What going says of the end may be lost with a logger, the output never.
     wait_until("the last line", || lines(&place, "timed").last() == Some(&last.to_string()));
     assert_counts(&lines(&place, "timed"), last);
-    assert!(kills >= 1, "nothing was proved");
+    assert!(kills >= 3, "{kills} kills prove nothing");
     going.stop();
 }
 
 #[test]
 fn no_line_is_lost_without_times_either() {
     let place = Place::new();
-    let last = 1_000_000;
+    let last = 4_000_000;
     place.service("plain", &count(last, "log-size=0\nlog-timestamps=no\n"));
     let mut going = place.start(LOGGING);
     let kills = kill_loggers(&place, &mut going, "plain");
     // What going says of the end may be lost with a logger, the output never.
     wait_until("the last line", || lines(&place, "plain").last() == Some(&last.to_string()));
     assert_counts(&lines(&place, "plain"), last);
-    assert!(kills >= 1, "nothing was proved");
+    assert!(kills >= 3, "{kills} kills prove nothing");
     going.stop();
 }
 
