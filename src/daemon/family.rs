@@ -138,22 +138,26 @@ impl Census {
 
     /// Who goes on in the place of a main process which has just ended: of those it
     /// left to us the one that leads a session, or else the oldest. Many daemons
-    /// write over their environment, and are known by their program only.
+    /// write over their environment, and are known by their program only; one that
+    /// is just being executed is taken for what it may be, if there is no other.
     pub fn heir(
         &self,
         head: &Head,
         program: &str,
         is_main: impl Fn(Pid) -> bool,
     ) -> Option<(Pid, u64)> {
-        let is_left = |it: &&Stat| {
+        let is_known = |it: &Stat| {
             let is_near = it.group == head.pid || it.session == head.pid;
-            it.parent == self.us
-                && !is_main(it.pid)
-                && (is_near || is_named(it.pid, head.name).unwrap_or_else(|| runs(it.pid, program)))
+            is_near || is_named(it.pid, head.name).unwrap_or_else(|| runs(it.pid, program))
         };
-        let heirs = self.all.iter().filter(is_left);
-        let heir = heirs.min_by_key(|it| (it.session != it.pid, it.started, it.pid));
-        heir.map(|it| (it.pid, it.started))
+        let left = self.all.iter().filter(|it| it.parent == self.us && !is_main(it.pid));
+        let heirs = left.filter_map(|it| {
+            let is_known = is_known(it);
+            (is_known || is_being_executed(it.pid)).then_some((!is_known, it))
+        });
+        let rank =
+            |(is_guess, it): &(bool, &Stat)| (*is_guess, it.session != it.pid, it.started, it.pid);
+        heirs.min_by_key(rank).map(|(_, it)| (it.pid, it.started))
     }
 
     /// One of the family, to be watched.
@@ -162,10 +166,23 @@ impl Census {
     }
 }
 
+/// The environment with which `pid` was executed, empty if it has none. While it is
+/// being executed it has none for a moment, and is asked again.
+fn environment(pid: Pid) -> Option<Vec<u8>> {
+    for _ in 0..4 {
+        let environment = fs::read(format!("/proc/{}/environ", pid.0)).ok()?;
+        if !environment.is_empty() {
+            return Some(environment);
+        }
+        std::thread::yield_now();
+    }
+    Some(Vec::new())
+}
+
 /// Whether the environment with which `pid` was executed names this service, and
 /// our run directory if that is asked for.
 fn carries_mark(pid: Pid, name: &str, mark: Option<&[u8]>) -> bool {
-    let Ok(environment) = fs::read(format!("/proc/{}/environ", pid.0)) else { return false };
+    let Some(environment) = environment(pid) else { return false };
     let lines = || environment.split(|&byte| byte == 0);
     mark.is_none_or(|mark| lines().any(|line| line == mark))
         && lines()
@@ -175,10 +192,17 @@ fn carries_mark(pid: Pid, name: &str, mark: Option<&[u8]>) -> bool {
 
 /// Whether the environment of `pid` names this service; `None` if it names none.
 fn is_named(pid: Pid, name: &str) -> Option<bool> {
-    let environment = fs::read(format!("/proc/{}/environ", pid.0)).ok()?;
+    let environment = environment(pid)?;
     let mut lines = environment.split(|&byte| byte == 0);
     let named = lines.find_map(|line| line.strip_prefix(b"GOING_SERVICE="))?;
     Some(named == name.as_bytes())
+}
+
+/// Whether `pid` is in the midst of execve(2), where for a moment it has neither
+/// arguments nor an environment.
+fn is_being_executed(pid: Pid) -> bool {
+    let is_empty = |file| fs::read(format!("/proc/{}/{file}", pid.0)).is_ok_and(|it| it.is_empty());
+    is_empty("cmdline") && is_empty("environ")
 }
 
 /// Whether `pid` runs a program of this name.

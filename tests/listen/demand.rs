@@ -121,7 +121,7 @@ fn orders_and_edits_mean_what_they_say() {
     client.wait_state("web", "listening");
     // Another port, and it still waits for somebody, there.
     place.service("web", &text("on-demand", second));
-    going.wait_for("web: listen changed, *");
+    going.wait_for("web: listen changed");
     assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
     assert_eq!(client.wait_state("web", "listening").number("starts"), Some(0));
     assert_eq!(ask_port(second), going.wait_started("web").to_string());

@@ -73,6 +73,27 @@ fn a_daemon_that_fails_to_start_is_no_daemon() {
     going.stop();
 }
 
+/// In the midst of execve(2) a process has no name for a moment.
+#[test]
+fn a_daemon_which_is_just_being_executed_is_found() {
+    const DAEMONS: usize = 40;
+    let place = Place::new();
+    let script = place.path("again");
+    place.write("again", "test $1 = 0 && exec sleep 1000\nexec sh $0 $(($1 - 1))\n");
+    place.service(
+        "web@",
+        &format!(
+            "cmd=sh -c '(setsid sh {script} 200 &) ; exit 0'\ntype=forking\ninstances={DAEMONS}\n"
+        ),
+    );
+    let mut going = place.start(&[]);
+    for _ in 0..DAEMONS {
+        going.wait_for("web@*: started (pid *)");
+    }
+    assert_eq!(going.count("web@* terminated*"), 0);
+    going.stop();
+}
+
 #[test]
 fn a_daemon_is_taken_up_by_the_next_going() {
     let place = Place::new();
