@@ -14,6 +14,10 @@ mod common;
 
 #[path = "web/api.rs"]
 mod api;
+#[path = "web/browser.rs"]
+mod browser;
+#[path = "web/chromium.rs"]
+mod chromium;
 #[path = "web/crowd.rs"]
 mod crowd;
 #[path = "web/guard.rs"]

@@ -331,9 +331,10 @@ fn connection(is_lasting: bool) -> &'static [u8] {
 }
 
 /// What every answer says to browsers: take it for what it is, show it in no
-/// frame, tell nobody where you were, keep nothing.
+/// frame, tell nobody else where you were, keep nothing. Not `no-referrer`: with
+/// that, our own forms would come with `Origin: null`.
 const ALWAYS: &str = "X-Content-Type-Options: nosniff\r\nX-Frame-Options: DENY\r\n\
-    Referrer-Policy: no-referrer\r\nCross-Origin-Resource-Policy: same-origin\r\n\
+    Referrer-Policy: same-origin\r\nCross-Origin-Resource-Policy: same-origin\r\n\
     Cross-Origin-Opener-Policy: same-origin\r\nCache-Control: no-store\r\n";
 
 /// Of pages which need nothing at all.

@@ -4,22 +4,23 @@
 
 use std::fmt::Write as _;
 
+mod service;
+mod table;
+
+use super::Web;
 use super::auth::COOKIE;
 use super::http::{Request, Response};
 use super::route::Answer;
 use super::users::{Role, hex, random};
-use super::{Web, logs};
-use crate::client::reply::{Death, Status};
-use crate::client::say;
-use crate::client::usage::{Usage, measured};
-use crate::client::{self, Reply, log};
-use crate::protocol::{Command, Request as Question};
+use crate::client::reply::{Death, End, Status};
+use crate::client::{self, Reply, say};
+use crate::protocol::{Command, Message, Request as Question, State};
 
 const STYLE: &str = include_str!("style.css");
-const SCRIPT: &str = include_str!("script.js");
 
-/// Lines of a log on a page that does not move.
-const LINES: u64 = 200;
+/// All in one, each part of it in braces of its own.
+const SCRIPT: &str =
+    concat!(include_str!("script.js"), include_str!("table.js"), include_str!("service.js"));
 
 /// Orders that a form may give.
 const FORMS: [(&str, Command); 4] = [
@@ -33,8 +34,8 @@ const FORMS: [(&str, Command); 4] = [
 pub fn answer(web: &Web, request: &Request, role: Role, parts: &[&str]) -> Answer {
     let is_read = request.method != "POST";
     match (is_read, parts) {
-        (true, [""]) => table(web, request, role).into(),
-        (true, ["services", name]) => service(web, name, role).into(),
+        (true, [""]) => table::show(web, request, role).into(),
+        (true, ["services", name]) => service::show(web, name, role).into(),
         (false, ["act"]) => act(web, request).into(),
         (true, ["favicon.ico"]) => Response::new(204, "image/x-icon", "").into(),
         _ => Response::text(404, "there is nothing here").into(),
@@ -76,10 +77,13 @@ fn address(name: &str) -> String {
 /// A whole page around this.
 struct Page<'a> {
     title: &'a str,
+    /// More in the head.
+    head: &'a str,
     /// More attributes of the body.
     about: String,
     role: Role,
-    note: String,
+    /// Something to be said first, and whether it is bad news.
+    note: (String, bool),
     main: String,
 }
 
@@ -87,18 +91,21 @@ fn page(web: &Web, status: u16, page: &Page) -> Response {
     let Ok(nonce) = random() else { return Response::text(500, "no random numbers") };
     let nonce = hex(&nonce);
     let role = if page.role == Role::Full { "full" } else { "read" };
-    let note = if page.note.is_empty() { "" } else { " class=\"bad\"" };
+    let (note, is_bad) = &page.note;
+    let kind = if *is_bad { " class=\"bad\"" } else { "" };
     let text = format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-         <title>{}</title><style nonce=\"{nonce}\">{STYLE}</style></head>\
+         <title>{}</title>{}<style nonce=\"{nonce}\">{STYLE}</style></head>\
          <body data-role=\"{role}\"{}><header><h1><a href=\"/\">going</a></h1>\
-         <span class=\"soft\" id=\"count\"></span><span class=\"grow\"></span></header>\
-         <main><p id=\"note\" role=\"status\" aria-live=\"polite\"{note}>{}</p>{}</main>\
+         <span class=\"soft\" id=\"count\"></span><span class=\"grow\"></span>\
+         <span id=\"link\" hidden></span></header>\
+         <main><p id=\"note\" role=\"status\" aria-live=\"polite\"{kind}>{}</p>{}</main>\
          <footer>going-web {}</footer><script nonce=\"{nonce}\">{SCRIPT}</script></body></html>\n",
         escaped(page.title),
+        page.head,
         page.about,
-        escaped(&page.note),
+        escaped(note),
         page.main,
         env!("CARGO_PKG_VERSION"),
     );
@@ -112,94 +119,45 @@ fn page(web: &Web, status: u16, page: &Page) -> Response {
         .with("Set-Cookie", cookie)
 }
 
-/// Why there is nothing to show.
-fn nothing(web: &Web, role: Role, status: u16, note: &str) -> Response {
-    let main = "<p class=\"empty\">Nothing can be shown at the moment.</p>".to_owned();
-    page(
-        web,
-        status,
-        &Page { title: "going", about: String::new(), role, note: note.to_owned(), main },
-    )
-}
-
 fn ask(web: &Web, command: Command, names: Vec<String>) -> Result<Reply, String> {
     let question = Question { names, ..Question::new(command) };
     let reply = client::ask(&web.place, &question);
     reply.map_err(|trouble| trouble.sentence().unwrap_or("going does not answer").to_owned())
 }
 
-fn table(web: &Web, request: &Request, role: Role) -> Response {
-    let (rows, note) = match ask(web, Command::Status, Vec::new()) {
-        Ok(reply) => (measured(reply.blocks.iter().filter_map(Status::read).collect()), None),
-        Err(why) => (Vec::new(), Some(why)),
-    };
-    let is_lost = note.is_some();
-    let note = note.or_else(|| request.asks("note").map(str::to_owned)).unwrap_or_default();
-    let mut main = "<div class=\"tools\"><input type=\"search\" id=\"filter\" \
-        placeholder=\"name, state or @tag\" aria-label=\"Show only services like this\">"
-        .to_owned();
-    if role == Role::Full {
-        for word in ["start", "stop", "restart"] {
-            let _ = write!(main, "<button data-all=\"{word}\">{word} these</button>");
-        }
-    }
-    main.push_str(
-        "</div><table><thead><tr><th>service<th>state<th class=\"number\">uptime\
-         <th class=\"number\">restarts<th class=\"number\">memory<th class=\"number\">CPU<th>why<th>\
-         </thead><tbody id=\"services\">",
-    );
-    for (service, usage) in &rows {
-        row(&mut main, service, *usage, role, &web.token);
-    }
-    let hidden = if rows.is_empty() { "" } else { " hidden" };
-    let empty = if is_lost {
-        "Going does not answer. This page shows its services as soon as it does."
+/// What can sensibly be asked of a service as it is now; table.js has the same.
+fn orders(service: &Status) -> &'static [&'static str] {
+    if service.pid.is_some() {
+        &["stop", "restart"]
+    } else if service.is_refused {
+        &[]
+    } else if service.is(State::Quarantined) {
+        &["retry", "stop"]
+    } else if service.is(State::Waiting) || service.is(State::Listening) {
+        &["start", "stop"]
     } else {
-        "No services yet. Drop a file into going's directory, and it appears here."
-    };
-    let _ = write!(
-        main,
-        "</tbody></table><p class=\"empty\" id=\"empty\"{hidden}>{empty}</p>\
-         <p class=\"soft\"><kbd>/</kbd> search <kbd>j</kbd> <kbd>k</kbd> choose \
-         <kbd>Enter</kbd> open <kbd>s</kbd> start <kbd>t</kbd> stop <kbd>r</kbd> restart</p>"
-    );
-    let status = if is_lost { 503 } else { 200 };
-    page(web, status, &Page { title: "going", about: String::new(), role, note, main })
-}
-
-fn row(out: &mut String, service: &Status, usage: Option<Usage>, role: Role, token: &str) {
-    let name = escaped(&service.name);
-    let state = escaped(&service.state);
-    let uptime = service.uptime.map(say::span).unwrap_or_default();
-    let memory = usage.map(|usage| say::size(usage.memory)).unwrap_or_default();
-    let _ = write!(
-        out,
-        "<tr><td><a href=\"/services/{}\">{name}</a><td><span class=\"state {state}\">{state}</span>\
-         <td class=\"number\">{uptime}<td class=\"number\">{}<td class=\"number\">{memory}\
-         <td class=\"number\"><td class=\"wide\"><span class=\"why\">{}</span><td class=\"acts\">",
-        address(&service.name),
-        service.starts.saturating_sub(1),
-        escaped(&story(service)),
-    );
-    if role == Role::Full {
-        let words: &[&str] =
-            if service.pid.is_some() { &["stop", "restart"] } else { &["start", "restart"] };
-        for word in words {
-            form(out, &service.name, word, token);
-        }
+        &["start"]
     }
 }
 
-fn form(out: &mut String, name: &str, word: &str, token: &str) {
-    let name = escaped(name);
-    let _ = write!(
-        out,
-        "<form class=\"act\" method=\"post\" action=\"/act\">\
-         <input type=\"hidden\" name=\"token\" value=\"{token}\">\
-         <input type=\"hidden\" name=\"name\" value=\"{name}\">\
-         <input type=\"hidden\" name=\"action\" value=\"{word}\">\
-         <button aria-label=\"{word} {name}\">{word}</button></form> "
-    );
+/// Buttons which work without a script.
+fn forms(out: &mut String, service: &Status, token: &str) {
+    let name = escaped(&service.name);
+    for word in orders(service) {
+        let _ = write!(
+            out,
+            "<form class=\"act\" method=\"post\" action=\"/act\">\
+             <input type=\"hidden\" name=\"token\" value=\"{token}\">\
+             <input type=\"hidden\" name=\"name\" value=\"{name}\">\
+             <input type=\"hidden\" name=\"action\" value=\"{word}\">\
+             <button aria-label=\"{word} {name}\">{word}</button></form> "
+        );
+    }
+}
+
+fn dot(state: &str) -> String {
+    let state = escaped(state);
+    format!("<span class=\"state {state}\">{state}</span>")
 }
 
 /// What is to be said of a service, in a few words.
@@ -207,75 +165,49 @@ fn story(service: &Status) -> String {
     if !service.complaints.is_empty() {
         return service.complaints.join("; ");
     }
-    let is_up = service.state == "up";
-    match service.last.as_ref().filter(|_| !is_up) {
+    let is_fine = service.is(State::Up) || service.is(State::Done);
+    match service.last.as_ref().filter(|_| !is_fine) {
         Some(death) => ended(death),
         None => service.description.clone().unwrap_or_default(),
     }
 }
 
 fn ended(death: &Death) -> String {
-    format!("{} after {}", say::ended(&death.end), say::span(death.ran))
-}
-
-fn service(web: &Web, name: &str, role: Role) -> Response {
-    let reply = match ask(web, Command::Why, vec![name.to_owned()]) {
-        Ok(reply) => reply,
-        Err(why) => return nothing(web, role, 503, &why),
-    };
-    let is_it = |it: &&crate::protocol::Message| it.get("service") == Some(name);
-    let Some(block) = reply.blocks.iter().find(is_it) else {
-        return nothing(web, role, 404, "There is no such service.");
-    };
-    let Some(service) = Status::read(block) else {
-        return nothing(web, role, 404, "There is no such service.");
-    };
-    let mut main = format!("<h2>{}</h2><p>", escaped(name));
-    let state = escaped(&service.state);
-    let pid = service.pid.map(|pid| format!("pid {pid}")).unwrap_or_default();
-    let _ = write!(
-        main,
-        "<span id=\"state\" class=\"state {state}\">{state}</span> \
-         <span id=\"facts\">{pid} {}</span></p><div class=\"tools\">",
-        escaped(&story(&service)),
-    );
-    if role == Role::Full {
-        for (word, _) in FORMS {
-            form(&mut main, name, word, &web.token);
+    match death.end {
+        End::Fault(_) => say::ended(&death.end),
+        End::Exit(_) | End::Signal { .. } | End::Unknown => {
+            format!("{} after {}", say::ended(&death.end), say::span(death.ran))
         }
     }
-    main.push_str("</div><h2>Why</h2><dl>");
-    let deaths = reply.blocks.iter().filter(|it| it.get("death").is_some());
-    let deaths: Vec<Death> = deaths.filter_map(|it| Death::read(it, "")).collect();
-    for death in &deaths {
-        let order = if death.ordered { ", by order" } else { "" };
-        let _ = write!(
-            main,
-            "<dt>{} ago<dd>{}{order}",
-            escaped(&say::span(death.ago)),
-            escaped(&ended(death))
-        );
+}
+
+/// What happened, as a list, the newest first; of all services or of one.
+fn happenings(out: &mut String, web: &Web, of: Option<&str>) {
+    /// More is of no use without a search.
+    const EVENTS: usize = 20;
+    let reply = client::ask(&web.place, &Question::new(Command::Events));
+    let blocks = reply.map(|reply| reply.blocks).unwrap_or_default();
+    let is_wanted = |it: &&Message| of.is_none() || it.get("service") == of;
+    out.push_str("<h2>Events</h2><ol id=\"events\">");
+    for block in blocks.iter().rev().filter(is_wanted).take(EVENTS) {
+        let ago = block.number("ago-ms").unwrap_or(0);
+        let ago = say::span(std::time::Duration::from_millis(ago));
+        let name = block.get("service").unwrap_or_default();
+        let told = match (block.get("was"), block.get("state")) {
+            (Some(was), Some(state)) => {
+                let end = Death::read(block, "").map(|death| format!(" ({})", ended(&death)));
+                format!("{} → {}{}", escaped(was), dot(state), escaped(&end.unwrap_or_default()))
+            }
+            _ => escaped(block.get("message").unwrap_or_default()),
+        };
+        let link = if of.is_some() {
+            String::new()
+        } else {
+            format!("<a href=\"/services/{}\">{}</a> ", address(name), escaped(name))
+        };
+        let _ = write!(out, "<li><span class=\"soft\">{} ago</span> {link}{told}", escaped(&ago));
     }
-    main.push_str(if deaths.is_empty() {
-        "</dl><p class=\"soft\">It never ended.</p>"
-    } else {
-        "</dl>"
-    });
-    main.push_str(
-        "<h2>Log</h2><div class=\"tools\"><input type=\"search\" id=\"search\" \
-         placeholder=\"search\" aria-label=\"Show only lines with this\">\
-         <button id=\"pause\">pause</button><span class=\"soft\" id=\"hits\"></span></div>\
-         <pre id=\"log\" tabindex=\"0\">",
-    );
-    let lines = log::of(block, log::Wanted::Both).and_then(|it| logs::last(it, LINES, None));
-    match lines {
-        Ok(lines) => main.push_str(&escaped(&String::from_utf8_lossy(&logs::joined(&lines)))),
-        Err(why) => main.push_str(&escaped(&why)),
-    }
-    main.push_str("</pre>");
-    let about = format!(" data-service=\"{}\"", escaped(name));
-    let title = format!("{name} · going");
-    page(web, 200, &Page { title: &title, about, role, note: String::new(), main })
+    out.push_str("</ol>");
 }
 
 /// Does what a form asks for. Whether it may was looked at already.
