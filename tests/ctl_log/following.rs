@@ -1,10 +1,11 @@
 //! What is being written: nothing is lost or doubled, whatever happens to files.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use nix::sys::signal::Signal;
 
-use crate::common::send;
+use crate::common::{Place, send, wait_until};
 use crate::logs::{Follower, Writer, lines, pack, place, read_one_line, words};
 
 #[test]
@@ -252,4 +253,52 @@ fn files_are_the_same_whatever_they_are_called() {
     writer.reopen();
     writer.write("3\n");
     follower.wait_out("1\n2\n3\n");
+}
+
+/// What a pattern means is asked again when a log is opened that was not there.
+#[test]
+fn services_that_come_later_are_shown() {
+    let place = place();
+    place.write("log/web.log", "1\n");
+    // As old as it is long: of what has no time, the last lines are shown.
+    place.write("log/wan.log.1", "far too old\n");
+    let follower = Follower::new(&place, &words(&place, &["w*", "-f", "-n", "1"]));
+    follower.wait_out("wan | far too old\nweb | 1\n");
+    follower.wait_idle();
+    fs::write(place.path("log/other.log"), "nobody asked\n").unwrap();
+    fs::write(place.path("log/wide.log"), "a\nb\nc\n").unwrap();
+    follower.wait_end("wide | a\nwide | b\nwide | c\n");
+    fs::write(place.path("log/wan.log"), "here\n").unwrap();
+    follower.wait_end("wan  | here\n");
+    let mut writer = Writer::new(&place, 3);
+    writer.write("2\n");
+    follower.wait_end("web  | 2\n");
+    assert_eq!(follower.out().lines().count(), 7);
+    assert_eq!(follower.err(), "");
+}
+
+/// A log may have been there before its service was asked for.
+#[test]
+fn of_a_log_that_comes_back_what_is_new_is_shown() {
+    let place = Place::new();
+    place.make_dir("log");
+    fs::set_permissions(place.path("log"), fs::Permissions::from_mode(0o755)).unwrap();
+    place.service("web", "cmd=sh -c 'echo web; exec sleep 1000'\ntag=back\n");
+    place.write("log/db.log", "2020-01-01T10:00:00.000Z old\n".repeat(100));
+    let mut going = place.start(&["-o", "stdout=log"]);
+    going.wait_started("web");
+    wait_until("its line", || place.read("log/web.log").ends_with("web\n"));
+    let follower = Follower::new(&place, &["log", "-f", "@back"]);
+    follower.wait_end("Z web\n");
+    follower.wait_idle();
+    place.service("db", "cmd=sh -c 'seq 30; exec sleep 1000'\ntag=back\n");
+    place.service("mail", "cmd=sh -c 'echo mail; exec sleep 1000'\n");
+    follower.wait_end("Z 30\n");
+    let shown = follower.out();
+    let lines = shown.lines().filter(|it| it.starts_with("db  | "));
+    // One of them tells of its start.
+    assert_eq!(lines.count(), 31, "{shown}");
+    assert!(!shown.contains("mail"), "{shown}");
+    assert_eq!(follower.err(), "");
+    going.stop();
 }

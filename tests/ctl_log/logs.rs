@@ -173,7 +173,7 @@ impl Follower {
 impl Drop for Follower {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("--- {} said:\n{}---", goingctl(), self.err());
+            eprintln!("--- {} said:\n{}{}---", goingctl(), self.out(), self.err());
         }
         let _ = self.child.kill();
         let _ = self.child.wait();

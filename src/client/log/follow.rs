@@ -36,6 +36,8 @@ struct Place {
 pub struct Follower {
     inotify: Option<Inotify>,
     places: Vec<Place>,
+    /// A log was opened that is none of ours, if anybody wants to know.
+    has_news: Option<bool>,
 }
 
 /// What there is to read next in a log of which all was read.
@@ -56,7 +58,7 @@ impl Follower {
     /// be read after this.
     pub fn new(streams: &[Stream]) -> Follower {
         let places = streams.iter().map(|_| Place { is_dirty: true, ..Place::default() }).collect();
-        let mut follower = Follower { inotify: Inotify::init().ok(), places };
+        let mut follower = Follower { inotify: Inotify::init().ok(), places, has_news: None };
         for (number, stream) in streams.iter().enumerate() {
             follower.watch_folder(number, stream);
             if let Some(reading) = stream.reading() {
@@ -64,6 +66,25 @@ impl Follower {
             }
         }
         follower
+    }
+
+    /// Tells from now on when a log is opened that is none of these.
+    pub fn seek_news(&mut self, streams: &[Stream]) {
+        self.has_news = Some(false);
+        for (number, stream) in streams.iter().enumerate() {
+            self.watch_folder(number, stream);
+        }
+    }
+
+    /// Whether one was; told, it is no news any more.
+    pub fn has_news(&mut self) -> bool {
+        self.has_news.as_mut().is_some_and(std::mem::take)
+    }
+
+    /// Watches one more log, the last of all.
+    pub fn add(&mut self, stream: &Stream) {
+        self.places.push(Place { is_dirty: true, ..Place::default() });
+        self.watch_folder(self.places.len() - 1, stream);
     }
 
     /// What to poll, if the kernel tells us anything.
@@ -98,6 +119,9 @@ impl Follower {
         while let Some(Ok(events)) = self.inotify.as_mut().map(|it| it.read_events(&mut buffer)) {
             for event in events {
                 let is_overflow = event.mask.contains(EventMask::Q_OVERFLOW);
+                // Nothing in it has changed by that yet.
+                let is_opened = event.mask.contains(EventMask::OPEN);
+                let (mut is_ours, mut is_near) = (false, false);
                 // The directory may have another name now, or none.
                 let is_over = event
                     .mask
@@ -107,24 +131,32 @@ impl Follower {
                     let is_named = event.name.is_none_or(|it| it.as_bytes().starts_with(name));
                     let is_folder = place.folder.as_ref() == Some(&event.wd);
                     let is_file = place.files.contains(&event.wd);
-                    place.is_dirty |= is_overflow || is_file || is_folder && is_named;
+                    place.is_dirty |= is_overflow || is_file || is_folder && is_named && !is_opened;
+                    is_near |= is_folder;
+                    is_ours |= is_folder && event.name.is_some_and(|it| it.as_bytes() == name);
                     if is_over {
                         place.files.retain(|it| *it != event.wd);
                         place.folder = place.folder.take().filter(|_| !is_folder);
                     }
                 }
+                let is_log = event.name.is_some_and(|it| it.as_bytes().ends_with(b".log"));
+                let is_new = is_overflow || is_near && is_log && !is_ours;
+                self.has_news = self.has_news.map(|was| was || is_new);
             }
         }
         for (number, stream) in streams.iter().enumerate() {
             if self.places.get(number).is_some_and(|place| place.folder.is_none()) {
                 self.watch_folder(number, stream);
                 self.mark(number);
+                self.has_news = self.has_news.map(|_| true);
             }
         }
     }
 
     fn watch_folder(&mut self, number: usize, stream: &Stream) {
-        let mask = WatchMask::CREATE
+        let opened = if self.has_news.is_some() { WatchMask::OPEN } else { WatchMask::empty() };
+        let mask = opened
+            | WatchMask::CREATE
             | WatchMask::MOVE
             | WatchMask::DELETE
             | WatchMask::DELETE_SELF

@@ -9,6 +9,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
+use super::later::Later;
 use super::show::{self, Show};
 use crate::client::Trouble;
 use crate::client::log::choice::Choice;
@@ -27,6 +28,8 @@ pub struct Logs {
     choice: Choice,
     show: Show,
     follower: Option<Follower>,
+    /// There may be more of them later.
+    is_open: bool,
     /// In this turn.
     has_shown: bool,
     /// What went wrong so far.
@@ -45,35 +48,48 @@ impl Logs {
         raise_limit();
         let mut logs = Logs {
             streams: Vec::new(),
-            choice,
+            choice: choice.clone(),
             show,
             follower: None,
+            is_open: false,
             has_shown: false,
             ending: Ending::Done,
         };
         for source in sources {
-            let plan = match tail::plan(&source.path, &logs.choice) {
-                Err(error) if error.kind() == ErrorKind::NotFound => Ok(tail::Plan::default()),
-                other => other,
-            };
-            let stream = match plan {
-                Ok(plan) => {
-                    if plan.parts.is_empty() && !is_followed {
-                        let path = source.path.display();
-                        complain(&format!("{}: there is no {path} yet", show::label(&source)));
-                    }
-                    logs.blame(plan.trouble);
-                    Stream::new(source, plan.parts)
-                }
-                Err(error) => {
-                    logs.blame(Some(files::explain(&source.path, &error)));
-                    // In its place, so that the others keep theirs.
-                    Stream::dead(source)
-                }
-            };
-            logs.streams.push(stream);
+            logs.add(source, &choice, is_followed);
         }
         logs
+    }
+
+    /// Opens one more.
+    fn add(&mut self, source: Source, choice: &Choice, is_followed: bool) {
+        let plan = match tail::plan(&source.path, choice) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(tail::Plan::default()),
+            other => other,
+        };
+        let stream = match plan {
+            Ok(plan) => {
+                if plan.parts.is_empty() && !is_followed {
+                    let path = source.path.display();
+                    complain(&format!("{}: there is no {path} yet", show::label(&source)));
+                }
+                self.blame(plan.trouble);
+                Stream::new(source, plan.parts)
+            }
+            Err(error) => {
+                self.blame(Some(files::explain(&source.path, &error)));
+                // In its place, so that the others keep theirs.
+                Stream::dead(source)
+            }
+        };
+        self.streams.push(stream);
+    }
+
+    /// Others may come while these are followed, so that names are shown even if
+    /// there is one log now.
+    pub fn expect_more(&mut self) {
+        self.is_open = true;
+        self.show.name_all(self.streams.iter().map(|it| &it.source));
     }
 
     fn blame(&mut self, trouble: Option<String>) {
@@ -137,12 +153,34 @@ impl Logs {
     ///
     /// # Errors
     /// Nobody listens.
-    pub fn follow(&mut self) -> Result<Ending, Trouble> {
+    pub fn follow(&mut self, mut later: Option<Later>) -> Result<Ending, Trouble> {
         while self.is_alive() {
             self.turn()?;
-            self.wait(&[], None)?;
+            self.wait(&[], later.as_ref().and_then(Later::patience))?;
+            if let Some(later) = &mut later {
+                self.welcome(later);
+            }
         }
         Ok(Ending::Failed)
+    }
+
+    /// Adds the logs that came since we looked last.
+    fn welcome(&mut self, later: &mut Later) {
+        let has_news = self.follower.as_mut().is_some_and(Follower::has_news);
+        let found = later.find(has_news).into_iter();
+        let is_known = |it: &Source| self.streams.iter().any(|one| one.source.path == it.path);
+        let new: Vec<_> = found.filter(|it| !is_known(it)).collect();
+        if new.is_empty() {
+            return;
+        }
+        for source in new {
+            let choice = later.choice(&source);
+            self.add(source, &choice, true);
+            if let (Some(follower), Some(stream)) = (&mut self.follower, self.streams.last()) {
+                follower.add(stream);
+            }
+        }
+        self.show.name_all(self.streams.iter().map(|it| &it.source));
     }
 
     /// Whether any of them can be read.
@@ -157,7 +195,13 @@ impl Logs {
     pub fn turn(&mut self) -> Result<bool, Trouble> {
         // What comes now is wanted by its place, whatever its time.
         self.choice = Choice { since: None, ..std::mem::take(&mut self.choice) };
-        let mut follower = self.follower.take().unwrap_or_else(|| Follower::new(&self.streams));
+        let mut follower = self.follower.take().unwrap_or_else(|| {
+            let mut follower = Follower::new(&self.streams);
+            if self.is_open {
+                follower.seek_news(&self.streams);
+            }
+            follower
+        });
         let mut result = Ok(());
         self.has_shown = false;
         for number in 0..self.streams.len() {

@@ -1,5 +1,6 @@
 //! `goingctl log`: what services wrote, shown to people.
 
+mod later;
 mod logs;
 mod show;
 mod sources;
@@ -8,6 +9,7 @@ pub use logs::Logs;
 pub use show::safe;
 
 use clap::{Arg, ArgMatches};
+use later::Later;
 
 use super::options::{self, Entry};
 use super::{Ending, Session, events};
@@ -102,10 +104,14 @@ pub fn log(session: &Session, matches: &ArgMatches) -> Result<Ending, Trouble> {
     if sources.is_empty() {
         return Ok(ending);
     }
+    let later = Later::new(session, matches, &choice).filter(|_| is_following);
     let mut logs = Logs::open(session, sources, choice, is_following);
+    if later.is_some() {
+        logs.expect_more();
+    }
     logs.history(is_following)?;
     if is_following {
-        logs.follow()?;
+        logs.follow(later)?;
     }
     Ok(ending.max(logs.ending))
 }

@@ -44,21 +44,25 @@ impl Show {
             buffer: Vec::new(),
             is_amid: false,
         };
-        let width = sources.iter().map(|source| label(source).len()).max().unwrap_or(0);
-        // Where there may be more logs, names are shown even if there is one now.
         if sources.len() > 1 {
-            show.prefixes = sources.iter().map(|it| show.prefix(it, sources, width)).collect();
+            show.name_all(sources.iter());
         }
         show
     }
 
-    fn prefix(&self, source: &Source, sources: &[Source], width: usize) -> String {
+    /// Shows the name of each log before its lines.
+    pub fn name_all<'a>(&mut self, sources: impl Iterator<Item = &'a Source> + Clone) {
+        let width = sources.clone().map(|source| label(source).len()).max().unwrap_or(0);
+        let mut names: Vec<&str> = sources.clone().map(|source| source.service.as_str()).collect();
+        names.dedup();
+        self.prefixes = sources.map(|it| self.prefix(it, &names, width)).collect();
+    }
+
+    fn prefix(&self, source: &Source, names: &[&str], width: usize) -> String {
         let text = format!("{:<width$} | ", label(source));
         if !self.style.has_color {
             return text;
         }
-        let mut names: Vec<&str> = sources.iter().map(|source| source.service.as_str()).collect();
-        names.dedup();
         let place = names.iter().position(|name| *name == source.service).unwrap_or(0);
         let color = COLORS.get(place % COLORS.len()).unwrap_or(&"36");
         format!("\x1b[{color}m{text}\x1b[0m")

@@ -13,7 +13,7 @@ use crate::client::log::files;
 use crate::client::log::{Source, Wanted, of};
 use crate::config::nearest::nearest;
 use crate::config::values::hint;
-use crate::ctl::{Ending, Session, complain, judge, options, request};
+use crate::ctl::{Ending, Reply, Session, complain, judge, options, request};
 use crate::protocol::{Command, pattern};
 
 /// Where going keeps logs if nobody says otherwise.
@@ -27,6 +27,26 @@ pub type Found = (Vec<Source>, Ending);
 /// # Errors
 /// Nobody can say.
 pub fn find(session: &Session, matches: &ArgMatches) -> Result<Found, Trouble> {
+    look(session, matches, Tell { complain, judge })
+}
+
+/// Finds them once more; whatever is wrong was said before.
+///
+/// # Errors
+/// Nobody can say.
+pub fn find_again(session: &Session, matches: &ArgMatches) -> Result<Vec<Source>, Trouble> {
+    let quiet = Tell { complain: |_| (), judge: |_| Ending::Done };
+    look(session, matches, quiet).map(|(found, _)| found)
+}
+
+/// How people are told what is wrong.
+#[derive(Clone, Copy)]
+struct Tell {
+    complain: fn(&str),
+    judge: fn(&Reply) -> Ending,
+}
+
+fn look(session: &Session, matches: &ArgMatches, tell: Tell) -> Result<Found, Trouble> {
     let wanted = match (options::has(matches, "stdout"), options::has(matches, "stderr")) {
         (true, false) => Wanted::One { is_stderr: false },
         (false, true) => Wanted::One { is_stderr: true },
@@ -34,23 +54,23 @@ pub fn find(session: &Session, matches: &ArgMatches) -> Result<Found, Trouble> {
     };
     let names = options::texts(matches, "name");
     if let Some(folder) = options::value::<PathBuf>(matches, "log-dir") {
-        return in_folder(&folder, &names, wanted);
+        return in_folder(&folder, &names, wanted, tell);
     }
     let reply = match session.ask(&request(Command::Status, matches)) {
         // What is there can be read without going, if it is that going's.
         Err(trouble @ (Trouble::NoGoing(_) | Trouble::HungUp(_))) => {
             let folder = home().filter(|it| session.directory.is_none() && it.is_dir());
-            return in_folder(&folder.ok_or(trouble)?, &names, wanted);
+            return in_folder(&folder.ok_or(trouble)?, &names, wanted, tell);
         }
         other => other?,
     };
-    let mut ending = judge(&reply);
+    let mut ending = (tell.judge)(&reply);
     let mut sources = Vec::new();
     for block in &reply.blocks {
         match of(block, wanted) {
             Ok(found) => add(&mut sources, found),
             Err(why) => {
-                complain(&why);
+                (tell.complain)(&why);
                 ending = ending.max(Ending::Failed);
             }
         }
@@ -79,7 +99,12 @@ fn home() -> Option<PathBuf> {
 }
 
 /// The logs in a directory which are meant by these names.
-fn in_folder(folder: &Path, names: &[String], wanted: Wanted) -> Result<Found, Trouble> {
+fn in_folder(
+    folder: &Path,
+    names: &[String],
+    wanted: Wanted,
+    tell: Tell,
+) -> Result<Found, Trouble> {
     let known = names_in(folder)?;
     let mut ending = Ending::Done;
     let mut sources = Vec::new();
@@ -92,17 +117,20 @@ fn in_folder(folder: &Path, names: &[String], wanted: Wanted) -> Result<Found, T
         let found: Vec<&String> = known.iter().filter(is_meant).collect();
         if found.is_empty() {
             let meant = nearest(name, known.iter().map(String::as_str));
-            complain(&hint(format!("no log of `{name}` in {}", folder.display()), meant));
+            (tell.complain)(&hint(format!("no log of `{name}` in {}", folder.display()), meant));
             ending = Ending::NoSuch;
         }
         for service in found {
             match in_files(folder, service, wanted) {
                 found if found.is_empty() && wanted == Wanted::Both => {
-                    complain(&format!("{}: the log of `{service}` is no file", folder.display()));
+                    (tell.complain)(&format!(
+                        "{}: the log of `{service}` is no file",
+                        folder.display()
+                    ));
                     ending = Ending::NoSuch;
                 }
                 found if found.is_empty() => {
-                    complain(&format!("{service}: its stderr has no file of its own"));
+                    (tell.complain)(&format!("{service}: its stderr has no file of its own"));
                     ending = ending.max(Ending::Failed);
                 }
                 found => add(&mut sources, found),
