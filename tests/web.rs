@@ -22,6 +22,10 @@ mod chromium;
 mod crowd;
 #[path = "web/guard.rs"]
 mod guard;
+#[path = "web/pypi.rs"]
+mod pypi;
+#[path = "web/schema.rs"]
+mod schema;
 #[path = "web/site.rs"]
 mod site;
 #[path = "web/supervisor.rs"]

@@ -61,12 +61,54 @@ fn refused(reply: &Reply) -> Option<Response> {
     Some(refuse(status, code, reply.message.as_deref().or_else(told).unwrap_or(code)))
 }
 
+fn unknown() -> Response {
+    refuse(404, "unknown-address", "there is nothing here; see /api/v1/openapi.json")
+}
+
+/// How an address below `/api/v1` can be asked; nothing if there is none like it.
+pub fn methods(parts: &[&str]) -> Option<&'static str> {
+    let is_order = |word: &str| ORDERS.iter().any(|(it, _)| *it == word);
+    match parts {
+        ["services" | "events" | "self" | "version" | "keys" | "openapi.json"]
+        | ["services", _]
+        | ["services", _, "why" | "log"]
+        | ["services", _, "log", "stream"]
+        | ["events", "stream"] => Some("GET, HEAD"),
+        ["reload" | "reopen-logs" | "upgrade" | "shutdown"] => Some("POST"),
+        ["services", _, word] | [word] if is_order(word) => Some("POST"),
+        _ => None,
+    }
+}
+
+/// A question asked as an order, or the other way round.
+pub fn wrong_method(allowed: &'static str) -> Response {
+    let why = if allowed == "POST" {
+        "an order is sent with POST"
+    } else {
+        "a question is asked with GET"
+    };
+    refuse(405, "invalid", why).with("Allow", allowed)
+}
+
+/// The value of a question that is asked once.
+fn only<'a>(request: &'a Request, key: &str) -> Result<Option<&'a str>, Response> {
+    let mut values = request.query.iter().filter(|(name, _)| name == key);
+    let value = values.next().map(|(_, value)| value.as_str());
+    match values.next() {
+        None => Ok(value),
+        Some(_) => Err(refuse(400, "invalid", &format!("{key}= is there twice"))),
+    }
+}
+
 /// Answers an address below `/api/v1`.
 pub fn answer(web: &Web, request: &Request, parts: &[&str]) -> Answer {
     let is_read = request.method != "POST";
     match (is_read, parts) {
         (true, ["services", name, "log", "stream"]) => follow(web, request, name),
-        (true, ["events", "stream"]) => Answer::Endless(Live::events(since(request))),
+        (true, ["events", "stream"]) => match since(request) {
+            Ok(since) => Answer::Endless(Live::events(since)),
+            Err(response) => response.into(),
+        },
         (true, parts) => look(web, request, parts).into(),
         (false, parts) => order(web, request, parts).into(),
     }
@@ -77,23 +119,18 @@ fn look(web: &Web, request: &Request, parts: &[&str]) -> Response {
         ["services"] => services(web, request),
         ["services", name] => service(web, name),
         ["services", name, "why"] => why(web, name),
-        ["services", name, "log"] => return log(web, request, name),
-        ["events"] => events(web, request),
+        ["services", name, "log"] => return log(web, request, name).unwrap_or_else(|it| it),
+        ["events"] => match since(request) {
+            Ok(since) => events(web, since),
+            Err(response) => return response,
+        },
         ["self"] => own(web),
         ["version"] => version(web),
         ["keys"] => Ok(in_json(200, answers::keys(keys::all()))),
         ["openapi.json"] => Ok(in_json(200, OPENAPI)),
-        _ => return unknown(parts),
+        _ => return unknown(),
     };
     answered.unwrap_or_else(|trouble| troubled(&trouble))
-}
-
-fn unknown(parts: &[&str]) -> Response {
-    let is_order = parts.last().is_some_and(|word| ORDERS.iter().any(|(it, _)| it == word));
-    if is_order || matches!(parts, ["reload" | "reopen-logs" | "upgrade" | "shutdown"]) {
-        return refuse(405, "invalid", "an order is sent with POST").with("Allow", "POST");
-    }
-    refuse(404, "unknown-address", "there is nothing here; see /api/v1/openapi.json")
 }
 
 /// Asks about services named so.
@@ -138,25 +175,27 @@ fn why(web: &Web, name: &str) -> Result<Response, Trouble> {
     Ok(in_json(200, answers::why(&reply, &rows, &words)))
 }
 
-fn log(web: &Web, request: &Request, name: &str) -> Response {
-    let lines = match request.asks("lines").map(str::parse::<u64>) {
+fn log(web: &Web, request: &Request, name: &str) -> Result<Response, Response> {
+    let lines = match only(request, "lines")?.map(str::parse::<u64>) {
         None => LINES,
         Some(Ok(lines)) if lines <= LINES_MAX => lines,
-        Some(_) => return refuse(400, "invalid", "lines= takes a number up to 10000"),
+        Some(_) => return Err(refuse(400, "invalid", "lines= takes a number up to 10000")),
     };
-    let sources = match find(web, request, name) {
-        Ok(sources) => sources,
-        Err(response) => return response,
+    let is_text = match only(request, "format")? {
+        None | Some("json") => false,
+        Some("text") => true,
+        Some(_) => return Err(refuse(400, "invalid", "format= takes json or text")),
     };
-    match logs::last(sources, lines, request.asks("grep")) {
-        Ok(lines) if request.asks("format") == Some("text") => {
-            Response::new(200, "text/plain; charset=utf-8", logs::joined(&lines))
+    let sources = find(web, request, name)?;
+    match logs::last(sources, lines, only(request, "grep")?) {
+        Ok(lines) if is_text => {
+            Ok(Response::new(200, "text/plain; charset=utf-8", logs::joined(&lines)))
         }
         Ok(lines) => {
             let lines: Vec<_> = lines.iter().map(|it| String::from_utf8_lossy(it)).collect();
-            in_json(200, format!("{:#}\n", json!({ "service": name, "lines": lines })))
+            Ok(in_json(200, format!("{:#}\n", json!({ "service": name, "lines": lines }))))
         }
-        Err(why) => refuse(409, "failed", &why),
+        Err(why) => Err(refuse(409, "failed", &why)),
     }
 }
 
@@ -166,7 +205,7 @@ fn find(web: &Web, request: &Request, name: &str) -> Result<Vec<client::log::Sou
     if let Some(response) = refused(&reply) {
         return Err(response);
     }
-    let wanted = logs::wanted(request.asks("stream"))
+    let wanted = logs::wanted(only(request, "stream")?)
         .ok_or_else(|| refuse(400, "invalid", "stream= takes stdout, stderr or both"))?;
     let block = reply.blocks.first().ok_or_else(|| refuse(404, "unknown-service", "it is gone"))?;
     client::log::of(block, wanted).map_err(|why| refuse(409, "failed", &why))
@@ -179,14 +218,17 @@ fn follow(web: &Web, request: &Request, name: &str) -> Answer {
     }
 }
 
-fn since(request: &Request) -> Option<u64> {
+fn since(request: &Request) -> Result<Option<u64>, Response> {
     // A browser that lost us tells the last event it saw.
-    let last = request.header("last-event-id").or_else(|| request.asks("since"));
-    last.and_then(|it| it.parse().ok())
+    if let Some(last) = request.header("last-event-id") {
+        return Ok(last.parse().ok());
+    }
+    let number = only(request, "since")?.map(str::parse).transpose();
+    number.map_err(|_| refuse(400, "invalid", "since= takes the number of an event"))
 }
 
-fn events(web: &Web, request: &Request) -> Result<Response, Trouble> {
-    let question = Question { since: since(request), ..Question::new(Command::Events) };
+fn events(web: &Web, since: Option<u64>) -> Result<Response, Trouble> {
+    let question = Question { since, ..Question::new(Command::Events) };
     let reply = client::ask(&web.place, &question)?;
     if let Some(response) = refused(&reply) {
         return Ok(response);
@@ -256,37 +298,35 @@ fn order(web: &Web, request: &Request, parts: &[&str]) -> Response {
     let answered = match parts {
         ["services", name, word] => match command(word) {
             Some(command) => obey(web, word, command, vec![exactly(name)], &body),
-            None => return unknown_order(parts),
+            None => return unknown(),
         },
         ["reload"] => reload(web, &body),
         ["reopen-logs"] => simply(web, Command::ReopenLogs),
         ["upgrade"] => simply(web, Command::Upgrade),
         ["shutdown"] => simply(web, Command::Shutdown),
         [word] => match (command(word), names(&body)) {
-            (None, _) => return unknown_order(parts),
+            (None, _) => return unknown(),
             (_, None) => return refuse(400, "invalid", "`names` must be a list of names"),
             (Some(command), Some(names)) => obey(web, word, command, names, &body),
         },
-        _ => return unknown_order(parts),
+        _ => return unknown(),
     };
     answered.unwrap_or_else(|trouble| troubled(&trouble))
-}
-
-fn unknown_order(parts: &[&str]) -> Response {
-    let is_question =
-        matches!(parts, ["services" | "events" | "self" | "version" | "keys" | "openapi.json", ..]);
-    if is_question && parts.len() != 3
-        || parts.last().is_some_and(|it| *it == "why" || *it == "log")
-    {
-        return refuse(405, "invalid", "a question is asked with GET").with("Allow", "GET, HEAD");
-    }
-    refuse(404, "unknown-address", "there is no such order; see /api/v1/openapi.json")
 }
 
 fn names(body: &Value) -> Option<Vec<String>> {
     let names = body.get("names")?.as_array()?;
     let names: Option<Vec<String>> = names.iter().map(|it| Some(it.as_str()?.to_owned())).collect();
     names.filter(|it| !it.is_empty())
+}
+
+/// What is true, false or not said in an order.
+fn flag(body: &Value, key: &str) -> Result<bool, Response> {
+    match body.get(key) {
+        None => Ok(false),
+        Some(Value::Bool(is_so)) => Ok(*is_so),
+        Some(_) => Err(refuse(400, "invalid", &format!("`{key}` must be true or false"))),
+    }
 }
 
 fn obey(
@@ -311,7 +351,10 @@ fn obey(
             return Ok(refuse(400, "invalid", "`text` must be the line to be sent"));
         }
     }
-    let is_waiting = body.get("wait").and_then(Value::as_bool).unwrap_or(false);
+    let is_waiting = match flag(body, "wait") {
+        Ok(is_waiting) => is_waiting,
+        Err(response) => return Ok(response),
+    };
     let reply = client::ask(&web.place, &question)?;
     if let Some(response) = refused(&reply) {
         return Ok(response);
@@ -323,7 +366,10 @@ fn obey(
 }
 
 fn reload(web: &Web, body: &Value) -> Result<Response, Trouble> {
-    let dry_run = body.get("dry_run").and_then(Value::as_bool).unwrap_or(false);
+    let dry_run = match flag(body, "dry_run") {
+        Ok(dry_run) => dry_run,
+        Err(response) => return Ok(response),
+    };
     let reply = client::ask(&web.place, &Question { dry_run, ..Question::new(Command::Reload) })?;
     if let Some(response) = refused(&reply) {
         return Ok(response);

@@ -30,7 +30,8 @@ const SENDING: Duration = Duration::from_secs(30);
 /// Lines before those that are written from now on.
 const BEFORE: u64 = 100;
 
-const EVENTS: &str = "text/event-stream; charset=utf-8";
+/// The type of events.
+pub const EVENTS: &str = "text/event-stream; charset=utf-8";
 
 /// An answer without an end.
 #[derive(Debug)]

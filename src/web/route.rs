@@ -40,6 +40,13 @@ pub fn answer(web: &Web, request: &Request, peer: Peer) -> Answer {
     let parts: Vec<&str> = request.path.split('/').skip(1).collect();
     let is_rpc = parts == ["RPC2"];
     let is_read = matches!(request.method.as_str(), "GET" | "HEAD");
+    if let ["api", "v1", rest @ ..] = parts.as_slice() {
+        let allowed = api::methods(rest);
+        let is_wrong = |methods: &&str| !methods.split(", ").any(|method| method == request.method);
+        if let Some(allowed) = allowed.filter(is_wrong) {
+            return api::wrong_method(allowed).into();
+        }
+    }
     if !is_read && request.method != "POST" {
         return Response::text(405, "only GET, HEAD and POST are understood")
             .with("Allow", "GET, HEAD, POST")

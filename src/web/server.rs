@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::Web;
 use super::auth::Peer;
 use super::http::{Refusal, Request, Response, Rest};
 use super::route::{self, Answer};
+use super::{Web, live};
 use crate::supervise::Moment;
 use crate::sys;
 
@@ -179,6 +179,10 @@ fn talk(web: &Web, mut stream: Patient, peer: Peer) {
         stream.hurry(ANSWERING);
         let written = match answer {
             Answer::Whole(response) => response.write(&mut stream, has_body, is_lasting),
+            // There is nothing to come.
+            Answer::Endless(_) if !has_body => {
+                Response::new(200, live::EVENTS, "").write(&mut stream, false, is_lasting)
+            }
             Answer::Endless(live) => {
                 let _ = live.run(web, &mut stream, request.is_modern);
                 return;

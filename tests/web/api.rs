@@ -86,6 +86,12 @@ fn what_makes_no_sense_is_told_in_json() {
         assert_eq!(answer.status, status, "{path} {body}: {answer:?}");
         assert!(answer.json()["error"]["message"].is_string(), "{answer:?}");
     }
+    // A question about what has no end has one.
+    let head =
+        "HEAD /api/v1/events/stream HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let head = site.raw(head);
+    assert_eq!((head.status, head.body.as_str()), (200, ""));
+    assert_eq!(site.post("/api/v1/events", "").header("allow"), Some("GET, HEAD"));
     assert_eq!(
         site.raw("PUT / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").status,
         405

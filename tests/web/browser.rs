@@ -1,36 +1,11 @@
 //! The page in a real browser: what people click, type and see. The pictures it
 //! takes are in `pictures` beside the programs, for people to look at.
 
-use std::fs;
-use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
-use std::process::{Command, Stdio};
-
 use serde_json::json;
 
 use super::chromium::Chromium;
-use super::site::Site;
+use super::site::{Site, users};
 use crate::common::{Going, Place, Signal, wait_until};
-
-/// A file of users with `ann`, who may do all, and `eve`, who may look; both
-/// have the password `secret`.
-fn users(place: &Place) -> String {
-    let mut lines = String::new();
-    for words in [&["--password", "ann"][..], &["--password", "eve", "--role", "read"]] {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_going-web"))
-            .args(words)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child.stdin.take().unwrap().write_all(b"secret\n").unwrap();
-        lines += &String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
-    }
-    place.write("users", lines);
-    let path = place.path("users");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-    path
-}
 
 /// What every one of these tests needs; the browser ends first.
 struct Scene {

@@ -61,6 +61,26 @@ fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
+/// A file of users with `ann`, who may do all, and `eve`, who may look; both
+/// have the password `secret`.
+pub fn users(place: &Place) -> String {
+    let mut lines = String::new();
+    for words in [&["--password", "ann"][..], &["--password", "eve", "--role", "read"]] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_going-web"))
+            .args(words)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(b"secret\n").unwrap();
+        lines += &String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
+    }
+    place.write("users", lines);
+    let path = place.path("users");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    path
+}
+
 impl Site {
     /// In front of this going.
     pub fn open(place: &Place, more: &[&str]) -> Site {

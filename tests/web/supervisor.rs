@@ -4,28 +4,9 @@
 use std::path::PathBuf;
 use std::process::Command;
 
+use super::pypi;
 use super::site::Site;
-use crate::common::{Place, skip, wait_until};
-
-/// The real thing, fetched once for all tests.
-fn supervisorctl() -> Option<PathBuf> {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("supervisor-4.2.5");
-    if folder.join("supervisor").is_dir() {
-        return Some(folder);
-    }
-    let draft = folder.with_extension(std::process::id().to_string());
-    let fetched = Command::new("python3")
-        .args(["-m", "pip", "install", "--quiet", "--target"])
-        .arg(&draft)
-        .args(["supervisor==4.2.5", "setuptools<81"])
-        .output();
-    if !fetched.as_ref().is_ok_and(|it| it.status.success()) {
-        skip("supervisorctl cannot be had: pip install supervisor fails");
-        return None;
-    }
-    let _ = std::fs::rename(&draft, &folder);
-    Some(folder)
-}
+use crate::common::{Place, wait_until};
 
 struct Client {
     folder: PathBuf,
@@ -52,7 +33,7 @@ impl Client {
 
 #[test]
 fn the_real_supervisorctl_works() {
-    let Some(folder) = supervisorctl() else { return };
+    let Some(folder) = pypi::fetch(&["supervisor==4.2.5", "setuptools<81"]) else { return };
     let place = Place::new();
     place.service("web", "cmd=sh -c 'echo hello; exec sleep 1000'\ntag=front\n");
     place.service("db", "cmd=sleep 1000\n");
