@@ -2,7 +2,7 @@
 //! Only a plain file with one name is ever written to, since whoever can make
 //! links in the directory must not choose what we change.
 
-use std::fs::{DirBuilder, File, Metadata, OpenOptions};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, OFlag, fallocate, openat};
 use nix::libc;
-use nix::sys::stat::Mode;
+use nix::sys::stat::{Mode, fstat};
 
 use super::lines::Loss;
 use super::news::{Level, News};
@@ -90,6 +90,9 @@ impl Files {
     /// # Errors
     /// What mkdir(2) and open(2) say.
     pub fn dir(&mut self) -> io::Result<BorrowedFd<'_>> {
+        if self.is_elsewhere() {
+            self.reopen();
+        }
         if self.dir.is_none() {
             let mut options = OpenOptions::new();
             options.read(true).custom_flags(libc::O_DIRECTORY);
@@ -103,6 +106,14 @@ impl Files {
             self.dir = Some(opened?.into());
         }
         self.dir.as_ref().map(AsFd::as_fd).ok_or(io::ErrorKind::NotFound.into())
+    }
+
+    /// Whether another directory has the name of the one that is open.
+    fn is_elsewhere(&self) -> bool {
+        let stat = |dir: &OwnedFd| fstat(dir).ok().map(|it| (it.st_dev, it.st_ino));
+        let here = self.dir.as_ref().and_then(stat);
+        let named = fs::metadata(&self.directory).map(|it| (it.dev(), it.ino()));
+        named.is_ok_and(|named| here.is_some_and(|here| here != named))
     }
 
     /// Closes everything, to be opened again by its name; a log with an open line
@@ -253,13 +264,13 @@ impl Files {
 
     /// The file of that number among those whose names begin with that of a log.
     fn find(&mut self, name: &str, ino: u64) -> Option<(File, Metadata)> {
-        let names = std::fs::read_dir(&self.directory).ok()?.flatten();
+        let names = fs::read_dir(&self.directory).ok()?.flatten();
         let mut names = names.filter_map(|entry| entry.file_name().into_string().ok());
         names.find_map(|other| {
             // Opened to look at it, but it is not to be made.
             let path = self.directory.join(&other);
             let is_it = other.starts_with(name)
-                && std::fs::symlink_metadata(path).is_ok_and(|stat| stat.ino() == ino);
+                && fs::symlink_metadata(path).is_ok_and(|stat| stat.ino() == ino);
             if is_it { self.open_named(&other).ok() } else { None }
         })
     }
@@ -277,7 +288,7 @@ impl Files {
         log.file = Some(file);
         log.is_known = true;
         // Unless it is the current one, another one takes over where a line begins.
-        let current = std::fs::symlink_metadata(self.directory.join(format!("{base}.log")));
+        let current = fs::symlink_metadata(self.directory.join(format!("{base}.log")));
         log.is_leaving = current.map_or(true, |current| current.ino() != ino);
         true
     }
@@ -288,7 +299,7 @@ impl Files {
     /// What the file system says, or that it is no file of ours.
     pub fn empty(&mut self, base: &str) -> io::Result<()> {
         let name = format!("{base}.log");
-        match std::fs::symlink_metadata(self.directory.join(&name)) {
+        match fs::symlink_metadata(self.directory.join(&name)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             _ => {}
         }
