@@ -4,10 +4,10 @@
 
 use std::collections::VecDeque;
 use std::ffi::CString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use flate2::Compression;
@@ -144,13 +144,14 @@ fn open(files: &mut Files, from: &Path, to: &str) -> io::Result<(File, File)> {
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
     let source = OpenOptions::new().read(true).custom_flags(flags).open(from)?;
     let stat = source.metadata()?;
-    if !stat.is_file() {
-        return Err(io::ErrorKind::InvalidInput.into());
+    if !stat.is_file() || stat.nlink() > 1 {
+        return Err(io::Error::other(super::files::reason(super::files::NO_FILE)));
     }
     let mut options = OpenOptions::new();
     let target = options.write(true).create_new(true).mode(0o640).custom_flags(flags);
     let target = target.open(from.with_file_name(to))?;
-    target.set_permissions(stat.permissions())?;
+    // Whoever may write here must not have a program of his made into one of ours.
+    target.set_permissions(Permissions::from_mode(stat.mode() & 0o777))?;
     Ok((source, target))
 }
 
@@ -191,7 +192,11 @@ pub fn compress() -> io::Result<()> {
     sys::pipes::be_modest();
     let target = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     let mut encoder = GzEncoder::new(target, Compression::default());
-    io::copy(&mut io::stdin().lock(), &mut encoder)?;
+    let mut source = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+    io::copy(&mut source, &mut encoder)?;
+    let target = encoder.finish()?;
+    // As gzip(1) does; and it tells whose other half this is.
+    target.set_modified(source.metadata()?.modified()?)?;
     // The original is removed as soon as we have ended.
-    encoder.finish()?.sync_all()
+    target.sync_all()
 }

@@ -82,7 +82,8 @@ impl Logger {
         let registry = self.poll.registry();
         let done = registry.register(&mut SourceFd(&fd), Token(token), Interest::READABLE);
         done.map_err(|error| sys::explain(&error))?;
-        if settings.is_compressed && settings.target == Target::File {
+        // Without a size it is others who rotate, and their backups are theirs.
+        if settings.is_compressed && settings.size > 0 && settings.target == Target::File {
             self.compressor.add(settings.base(), settings.keep);
         }
         self.ended.retain(|(ended, _)| *ended != id);

@@ -2,16 +2,22 @@
 //! we are killed, what is there is complete and in order, but for a number which
 //! may be missing; the next rotation fills the gap instead of dropping the last.
 
+use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, renameat};
+use nix::libc;
 use nix::sys::stat::fstatat;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::stamp::Stamp;
+
+/// What the time in a name looks like.
+const TIME: &str = "00000000T000000.000";
 
 /// Whether there is anything of that name.
 fn is_there(dir: BorrowedFd, name: &str) -> bool {
@@ -40,17 +46,17 @@ pub fn remove(dir: BorrowedFd, name: &str) -> io::Result<()> {
 ///
 /// # Errors
 /// What the file system says. Nothing is lost then.
-pub fn rotate(dir: BorrowedFd, base: &str, keep: u32, millis: u64) -> io::Result<()> {
+pub fn rotate(
+    dir: BorrowedFd,
+    directory: &Path,
+    base: &str,
+    keep: u32,
+    millis: u64,
+) -> io::Result<()> {
     let current = format!("{base}.log");
     if keep == 0 {
-        let names = (millis..millis.saturating_add(1000)).map(|millis| {
-            let stamp = Stamp::of_name(millis);
-            format!("{base}.log.{stamp}")
-        });
-        let mut free =
-            names.filter(|name| !is_there(dir, name) && !is_there(dir, &format!("{name}.gz")));
-        let name = free.next().ok_or(io::ErrorKind::AlreadyExists)?;
-        return rename(dir, &current, &name);
+        let time = time_of(directory, base, millis)?;
+        return rename(dir, &current, &format!("{base}.log.{time}"));
     }
     let number = |number: u32| format!("{base}.log.{number}");
     let zipped = |number: u32| format!("{base}.log.{number}.gz");
@@ -70,6 +76,31 @@ pub fn rotate(dir: BorrowedFd, base: &str, keep: u32, millis: u64) -> io::Result
         rename(dir, &zipped(from), &zipped(from + 1))?;
     }
     rename(dir, &current, &number(1))
+}
+
+/// The time of a backup: after that of all others, even if the clock was put back,
+/// for they are read in this order.
+fn time_of(directory: &Path, base: &str, millis: u64) -> io::Result<String> {
+    let start = format!("{base}.log.");
+    let mut time = Stamp::of_name(millis);
+    for (part, name) in parts(directory, base)? {
+        let Part::Timed { .. } = part else { continue };
+        let other = name.strip_prefix(&start).and_then(|rest| rest.get(..TIME.len()));
+        if let Some(other) = other.filter(|other| **other >= *time) {
+            time = after(other);
+        }
+    }
+    Ok(time)
+}
+
+/// The next time in the order of names. It need not be one of a clock: after the
+/// second 59 may come 60.
+fn after(time: &str) -> String {
+    let digits: String = time.chars().filter(char::is_ascii_digit).collect();
+    let next = format!("{:017}", digits.parse::<u64>().unwrap_or(0).saturating_add(1));
+    let (date, clock) = next.split_at_checked(8).unwrap_or_default();
+    let (seconds, millis) = clock.split_at_checked(6).unwrap_or_default();
+    format!("{date}T{seconds}.{millis}")
 }
 
 fn number_of(base: &str, number: u32) -> String {
@@ -98,11 +129,10 @@ pub fn part(base: &str, name: &str) -> Option<Part> {
         let is_ours = rest == format!("{number}") && number > 0;
         return is_ours.then_some(Part::Numbered { number, is_zipped });
     }
-    let form = "00000000T000000.000".bytes();
-    let is_time = rest.len() == 19
+    let is_time = rest.len() == TIME.len()
         && rest
             .bytes()
-            .zip(form)
+            .zip(TIME.bytes())
             .all(|(byte, form)| if form == b'0' { byte.is_ascii_digit() } else { byte == form });
     is_time.then_some(Part::Timed { is_zipped })
 }
@@ -136,11 +166,14 @@ pub fn uncompressed(
     for (part, name) in parts(directory, base)? {
         match part {
             // The compressed one is complete, or it would have another name;
-            // somebody was killed before he could remove this one.
+            // somebody was killed before he could remove this one. Unless it is
+            // something else which others made.
             Part::Numbered { is_zipped: false, .. } | Part::Timed { is_zipped: false }
                 if is_there(dir, &format!("{name}.gz")) =>
             {
-                remove(dir, &name)?;
+                if is_same(directory, &name).unwrap_or(false) {
+                    remove(dir, &name)?;
+                }
             }
             Part::Numbered { number, is_zipped: false } if keep > 0 && number >= 2 => {
                 plain.push((u32::MAX - number, name));
@@ -154,6 +187,21 @@ pub fn uncompressed(
         plain.pop();
     }
     Ok(plain.into_iter().next().map(|(_, name)| name))
+}
+
+/// Whether a backup was compressed into the file that has its name: as old, and as
+/// long as gzip(1) notes at the end.
+fn is_same(directory: &Path, name: &str) -> io::Result<bool> {
+    let open = |name: &str| {
+        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+        OpenOptions::new().read(true).custom_flags(flags).open(directory.join(name))
+    };
+    let (plain, zipped) = (open(name)?.metadata()?, open(&format!("{name}.gz"))?);
+    let stat = zipped.metadata()?;
+    let mut length = [0; 4];
+    zipped.read_exact_at(&mut length, stat.size().saturating_sub(4))?;
+    let is_as_long = u64::from(u32::from_le_bytes(length)) == plain.size() % (1 << 32);
+    Ok(is_as_long && plain.modified()? == stat.modified()?)
 }
 
 /// Removes all backups.

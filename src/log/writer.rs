@@ -381,7 +381,9 @@ impl Writer {
         if let Some(log) = self.files.get(&base) {
             log.close();
         }
-        let done = self.files.dir().and_then(|dir| rotate::rotate(dir, &base, keep, head.millis));
+        let directory = self.files.directory.clone();
+        let dir = self.files.dir();
+        let done = dir.and_then(|dir| rotate::rotate(dir, &directory, &base, keep, head.millis));
         match done {
             Ok(()) if head.settings.is_compressed => self.rotated.push((base, keep)),
             Ok(()) => {}

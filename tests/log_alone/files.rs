@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Read;
-use std::os::unix::fs::{MetadataExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
 use super::bench::{Pipe, Place, wait_until, with};
 
@@ -63,6 +63,63 @@ fn old_backups_are_compressed() {
     wait_until("compression", || place.names() == names);
     wait_until("the newest", || unzipped(&place, "web.log.2.gz") == lines(50..60));
     logger.stop();
+}
+
+/// Others rotate: `web.log.2` is logrotate's, and so is `web.log.2.gz`.
+#[test]
+fn backups_of_others_are_left_alone() {
+    let (place, mut pipe) = (Place::new(), Pipe::new());
+    let names = ["web.log.1", "web.log.2", "web.log.2.gz", "web.log.3", "web.log.9.gz"];
+    names.iter().for_each(|name| fs::write(place.log(name), *name).unwrap());
+    let logger = place.start();
+    logger.take(&pipe, &with(&["size=0", "keep=2", "compress=yes"]));
+    let mut other = Pipe::new();
+    logger.take(&other, &with(&["name=other", "size=1000", "keep=4", "compress=yes"]));
+    pipe.write(lines(0..100));
+    pipe.close();
+    other.write(lines(0..35));
+    other.close();
+    logger.wait_done(&other);
+    // By then it would have been its turn.
+    wait_until("compression", || place.log("other.log.3.gz").exists());
+    assert_eq!(place.read("web.log"), lines(0..100));
+    names.iter().for_each(|name| assert_eq!(place.read(name), *name));
+}
+
+#[test]
+fn what_is_compressed_has_the_age_and_the_rights_of_before() {
+    let (place, pipe) = (Place::new(), Pipe::new());
+    for name in ["web.log.1", "web.log.2"] {
+        fs::write(place.log(name), lines(0..9)).unwrap();
+        fs::set_permissions(place.log(name), fs::Permissions::from_mode(0o6644)).unwrap();
+    }
+    let before = fs::metadata(place.log("web.log.2")).unwrap();
+    let logger = place.start();
+    logger.take(&pipe, &with(&["size=1000", "keep=4", "compress=yes"]));
+    wait_until("compression", || place.names() == ["web.log.1", "web.log.2.gz"]);
+    let after = fs::metadata(place.log("web.log.2.gz")).unwrap();
+    assert_eq!(after.modified().unwrap(), before.modified().unwrap());
+    assert_eq!(after.mode() & 0o7777, 0o644, "{:o}", after.mode());
+    logger.stop();
+}
+
+#[test]
+fn another_directory_is_noticed_when_a_log_is_rotated() {
+    let (place, mut pipe) = (Place::new(), Pipe::new());
+    let logger = place.start();
+    logger.take(&pipe, &with(&["size=1000", "keep=4"]));
+    pipe.write(lines(0..5));
+    wait_until("a log", || place.read("web.log").len() == 500);
+    let (old, new) = (place.dir.join("old"), place.dir.join("new"));
+    fs::rename(place.log_dir(), &old).unwrap();
+    fs::create_dir(&new).unwrap();
+    symlink(&new, place.log_dir()).unwrap();
+    pipe.write(lines(5..15));
+    pipe.close();
+    logger.wait_done(&pipe);
+    assert_eq!(fs::read_to_string(old.join("web.log")).unwrap(), lines(0..10));
+    assert_eq!(place.names(), ["web.log"]);
+    assert_eq!(place.read("web.log"), lines(10..15));
 }
 
 #[test]
