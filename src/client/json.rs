@@ -15,7 +15,16 @@ const NUMBERS: [&str; 9] =
     ["pid", "starts", "strikes", "row", "serial", "lost", "exit", "last-exit", "death"];
 
 /// Keys whose values are `yes`, or which are not there.
-const FLAGS: [&str; 6] = ["core", "last-core", "ordered", "last-ordered", "first", "refused"];
+const FLAGS: [&str; 8] = [
+    "core",
+    "last-core",
+    "out-of-memory",
+    "last-out-of-memory",
+    "ordered",
+    "last-ordered",
+    "first",
+    "refused",
+];
 
 /// Keys that may be repeated.
 const LISTS: [&str; 4] = ["tag", "listen", "complaint", "policy"];
@@ -25,7 +34,7 @@ const LISTS: [&str; 4] = ["tag", "listen", "complaint", "policy"];
 pub type LastWords = Option<Result<Vec<Vec<u8>>, String>>;
 
 /// Every key a service has, be there a value or not.
-const STATUS: [&str; 30] = [
+const STATUS: [&str; 32] = [
     "service",
     "description",
     "want",
@@ -42,6 +51,7 @@ const STATUS: [&str; 30] = [
     "last-exit",
     "last-signal",
     "last-core",
+    "last-out-of-memory",
     "last-fault",
     "last-ran-ms",
     "last-ago-ms",
@@ -56,11 +66,22 @@ const STATUS: [&str; 30] = [
     "policy",
     "log",
     "log-stderr",
+    "cgroup",
 ];
 
 /// Every key a death has.
-const DEATH: [&str; 9] =
-    ["exit", "signal", "core", "fault", "ran-ms", "ago-ms", "ordered", "strike", "first"];
+const DEATH: [&str; 10] = [
+    "exit",
+    "signal",
+    "core",
+    "out-of-memory",
+    "fault",
+    "ran-ms",
+    "ago-ms",
+    "ordered",
+    "strike",
+    "first",
+];
 
 fn name(key: &str) -> String {
     key.replace('-', "_")

@@ -18,6 +18,8 @@ pub enum End {
         /// Whether a core was dumped.
         core: bool,
     },
+    /// By the kernel, because there was not enough memory for it.
+    Memory,
     /// In a way that going could not see, while there was none.
     Unknown,
     /// It could not be run.
@@ -78,6 +80,8 @@ pub struct Status {
     pub file: Option<String>,
     /// Its command.
     pub cmd: Option<String>,
+    /// Where its control group is, if it has one.
+    pub cgroup: Option<String>,
     /// `key=value` of the keys that matter.
     pub policy: Vec<String>,
 }
@@ -105,6 +109,8 @@ impl Death {
             End::Fault("could not be run".to_owned())
         } else if get("exit") == Some("unknown") {
             End::Unknown
+        } else if is_yes("out-of-memory") {
+            End::Memory
         } else if let Some(status) = number("exit") {
             End::Exit(status)
         } else {
@@ -150,6 +156,7 @@ impl Status {
                 "refused" => status.is_refused = value == "yes",
                 "file" => status.file = text(),
                 "cmd" => status.cmd = text(),
+                "cgroup" => status.cgroup = text(),
                 "policy" => status.policy.push(value.to_owned()),
                 _ if key.starts_with("last-") && status.last.is_none() => {
                     status.last = Death::read(message, "last-");

@@ -74,6 +74,7 @@ pub fn count(count: u64, what: &str) -> String {
 pub fn ended(end: &End) -> String {
     match end {
         End::Exit(status) => format!("exit status {status}"),
+        End::Memory => "killed by the kernel for memory".to_owned(),
         End::Signal { name, core: false } => format!("killed by SIG{name}"),
         End::Signal { name, core: true } => format!("killed by SIG{name} (core dumped)"),
         End::Unknown => "exit unknown".to_owned(),

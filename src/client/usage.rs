@@ -1,5 +1,5 @@
-//! What processes use, as /proc tells it: of services it is their main process,
-//! of going it is all of it. A process that is gone or hidden uses nothing that
+//! What processes use, as /proc tells it: of services it is their main process, or
+//! all of them where they have a control group; of going it is all of it. A process that is gone or hidden uses nothing that
 //! could be told.
 
 use std::fs;
@@ -48,7 +48,48 @@ pub fn measured(services: Vec<Status>) -> Vec<Row> {
 /// Adds it to one.
 pub fn measure(service: Status) -> Row {
     let usage = service.pid.and_then(of);
+    let all = service.cgroup.as_deref().and_then(of_group);
+    let usage = usage.map(|usage| match all {
+        Some(all) => Usage { memory: all.memory.unwrap_or(usage.memory), cpu: all.cpu },
+        None => usage,
+    });
     (service, usage)
+}
+
+/// What all processes in a control group use; some of it only where the kernel
+/// keeps count (Documentation/admin-guide/cgroup-v2.rst).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Group {
+    /// In bytes, files in memory among it.
+    pub memory: Option<u64>,
+    /// The most it ever was.
+    pub peak: Option<u64>,
+    /// Since the group was made.
+    pub cpu: Duration,
+    /// How many there are, threads counted.
+    pub pids: Option<u64>,
+    /// How many of them were killed for memory.
+    pub killed: u64,
+}
+
+/// What those in the group of this directory use.
+pub fn of_group(path: &str) -> Option<Group> {
+    let read = |file| fs::read_to_string(format!("{path}/{file}")).ok();
+    let value = |file| read(file)?.trim().parse().ok();
+    let line = |file, name| read(file).and_then(|text| flat(&text, name));
+    Some(Group {
+        memory: value("memory.current"),
+        peak: value("memory.peak"),
+        cpu: Duration::from_micros(line("cpu.stat", "usage_usec")?),
+        pids: value("pids.current"),
+        killed: line("memory.events", "oom_kill").unwrap_or(0),
+    })
+}
+
+/// The number after a name and a blank at the beginning of a line.
+fn flat(text: &str, name: &str) -> Option<u64> {
+    let mut values = text.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    values.next()?.parse().ok()
 }
 
 const FLAGS: OFlag = OFlag::O_RDONLY.union(OFlag::O_CLOEXEC);
@@ -77,6 +118,14 @@ mod tests {
         assert_eq!(resident(b"626 300 280 5 0 47 0\n"), Some(300));
         assert_eq!(resident(b"626"), None);
         assert_eq!(resident(b"\xff 1"), None);
+    }
+
+    #[test]
+    fn groups_tell_in_lines() {
+        let text = "low 0\noom 1\noom_kill 2\noom_group_kill 0\n";
+        assert_eq!(flat(text, "oom_kill"), Some(2));
+        assert_eq!(flat(text, "max"), None);
+        assert_eq!(of_group("/nowhere"), None);
     }
 
     #[test]

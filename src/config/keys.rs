@@ -2,6 +2,7 @@
 //! the manual and the house test all read it, so that a key added here is known
 //! everywhere, and none is known anywhere else.
 
+mod cgroup;
 mod changes;
 mod child;
 mod ending;
@@ -85,11 +86,12 @@ const PLAIN: Key = Key {
 };
 
 /// The table, a room for each thing there is to say of a service.
-static ROOMS: [&[Key]; 10] = [
+static ROOMS: [&[Key]; 11] = [
     &process::KEYS,
     &child::KEYS,
     &limits::KEYS,
     &sockets::KEYS,
+    &cgroup::KEYS,
     &life::KEYS,
     &ending::KEYS,
     &output::KEYS,
@@ -148,7 +150,7 @@ mod tests {
     use super::*;
 
     /// Values of every key that differ from its default, as `get` writes them.
-    const OTHERS: [(&str, &str); 74] = [
+    const OTHERS: [(&str, &str); 80] = [
         ("cmd", "/bin/sh -c 'exec a'"),
         ("cwd", "/tmp"),
         ("user", "nobody"),
@@ -190,6 +192,12 @@ mod tests {
         ("start", "manual"),
         ("listen", "tcp:*:80 backlog=5"),
         ("listen-as", "stdin"),
+        ("cgroup", "yes"),
+        ("memory-max", "25%"),
+        ("memory-high", "200M"),
+        ("cpu-max", "150%"),
+        ("cpu-weight", "50"),
+        ("pids-max", "100"),
         ("type", "oneshot"),
         ("restart", "on-failure"),
         ("success", "2 TERM"),
@@ -270,6 +278,11 @@ mod tests {
                         stop kill term-delay essential exit-code-from log-size log-keep \
                         log-compress log-timestamps log-strip-ansi log-rate log-full log-truncate \
                         reload-signal watch on-watch instances tag control description";
+        let expected = "memory-max memory-high cpu-max cpu-weight pids-max restart success \
+                        min-uptime backoff backoff-max jitter strikes burst stop kill term-delay \
+                        essential exit-code-from log-size log-keep log-compress log-timestamps \
+                        log-strip-ansi log-rate log-full log-truncate reload-signal watch \
+                        on-watch instances tag control description";
         assert_eq!(now.join(" "), expected);
     }
 

@@ -1,6 +1,7 @@
 //! From the text of a service file to a [`Spec`]. Pure: it reads no file, looks
 //! nothing up and knows no clock, so that every complaint can be a golden test.
 
+pub mod cgroup;
 pub mod changes;
 pub mod child;
 pub mod ending;

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::cgroup::Cgroup;
 use super::changes::Changes;
 use super::child::Sandbox;
 use super::limits::Limits;
@@ -36,6 +37,8 @@ pub struct Spec {
     pub clean_env: bool,
     /// How much it may take.
     pub limits: Limits,
+    /// How much all of it together may take.
+    pub cgroup: Cgroup,
     /// What it may see and do.
     pub sandbox: Sandbox,
     /// The sockets that are held for it.
@@ -235,6 +238,9 @@ pub enum Whom {
     Group,
     /// Every descendant, whatever session or group it made for itself.
     All,
+    /// Every descendant outside of its process group, which was told already. No key
+    /// says so.
+    Strays,
 }
 
 /// A signal by its Linux number, 1 to 64 (signal(7), the generic numbers); 0 is none,
@@ -259,6 +265,7 @@ impl Default for Spec {
             unset_env: Vec::new(),
             clean_env: false,
             limits: Limits::default(),
+            cgroup: Cgroup::default(),
             sandbox: Sandbox::default(),
             listen: Vec::new(),
             listen_as: ListenAs::Fds,

@@ -86,7 +86,7 @@ pub fn line(message: &Message, time: &str, style: Style) -> String {
     if let Some(death) = Death::read(message, "") {
         details.push(match death.end {
             End::Fault(_) => say::ended(&death.end),
-            End::Exit(_) | End::Signal { .. } | End::Unknown => {
+            End::Exit(_) | End::Signal { .. } | End::Memory | End::Unknown => {
                 format!("{} after {}", say::ended(&death.end), say::span(death.ran))
             }
         });

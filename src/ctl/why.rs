@@ -11,7 +11,7 @@ use crate::client::json::LastWords;
 use crate::client::log::{Wanted, last_lines, of};
 use crate::client::reply::{Death, End, Status};
 use crate::client::say::{self, count, ended, span};
-use crate::client::usage::{Row, measured};
+use crate::client::usage::{Group, Row, measured, of_group};
 use crate::client::{Trouble, json};
 use crate::protocol::{Command, Message, State};
 
@@ -87,7 +87,10 @@ pub fn story(row: &Row, deaths: &[Death], words: &LastWords) -> Story {
         let addresses = service.listens.join(", ");
         lines.push(format!("Going listens for it on {addresses}, also while it is restarted."));
     }
-    if let Some(usage) = usage {
+    let group = service.cgroup.as_deref().and_then(of_group);
+    if let Some(group) = group {
+        lines.extend(uses(&group));
+    } else if let Some(usage) = usage {
         let (memory, cpu) = (say::size(usage.memory), span(usage.cpu));
         lines.push(format!("Its main process has {memory} of memory and has used {cpu} of CPU."));
     }
@@ -122,6 +125,24 @@ pub fn story(row: &Row, deaths: &[Death], words: &LastWords) -> Story {
         more,
         next: advice(service, deaths, is_shown),
     }
+}
+
+/// What all of its processes together use.
+fn uses(group: &Group) -> Vec<String> {
+    let mut line = format!("All of its processes have used {} of CPU", span(group.cpu));
+    if let Some(memory) = group.memory {
+        line.push_str(&format!(" and have {} of memory", say::size(memory)));
+    }
+    if let Some(peak) = group.peak {
+        line.push_str(&format!(" (at most {} so far)", say::size(peak)));
+    }
+    if let Some(pids) = group.pids {
+        line.push_str(&format!("; there are {pids} of them, threads counted"));
+    }
+    line.push('.');
+    let killed = group.killed;
+    let killed = (killed > 0).then(|| format!("The kernel killed {killed} of them for memory."));
+    [line].into_iter().chain(killed).collect()
 }
 
 /// What is wanted and what is so.

@@ -324,6 +324,7 @@ impl Daemon {
                 self.legacy.taken += 1;
                 let birth = birth.filter(|birth| birth.is_of(pid, stat.started));
                 self.keep(slot, &stat, birth);
+                self.take_up_cgroup(slot, pid);
                 if let Some(spec) = &spec {
                     self.rewatch_files(slot, spec);
                 }
@@ -341,7 +342,7 @@ impl Daemon {
                 let (head, process) = (group, group);
                 let watch = Watch { head, process, started: 0, pidfd: None, is_dead: true };
                 self.legacy.watches.push(watch);
-                self.clearing.push(slot);
+                self.clearing.push((slot, false));
             }
             _ => self.legacy.died += usize::from(state.is_alive()),
         }
@@ -360,11 +361,12 @@ impl Daemon {
         let head = if let State::Clearing { group, .. } = state { Some(group) } else { born };
         let mark = self.legacy.mark.as_ref().map(|mark| mark.as_bytes());
         let has_left = |pid: &Pid| {
-            let head = Head { name, pid: *pid, whom, mark };
+            let (cgroup, known) = (Vec::new(), Vec::new());
+            let head = Head { name, pid: *pid, whom, mark, cgroup, known };
             let is_worth_a_look = whom == Whom::All || processes::is_group_alive(*pid);
             whom != Whom::Process
                 && is_worth_a_look
-                && Census::take().has_marked(&head, |it| self.supervisor.find_pid(it).is_some())
+                && Census::take(|it| self.supervisor.find_pid(it).is_some()).has_marked(&head)
         };
         head.filter(has_left).map_or(Remains::Nothing, Remains::Group)
     }

@@ -8,14 +8,12 @@ use mio::unix::SourceFd;
 use mio::{Interest, Token};
 use nix::libc;
 
-use super::family::{self, Census, Head};
 use super::pipes::Run;
 use super::report::{Level, report};
 use super::{Daemon, logger, spawn};
 use crate::config::{Signal, Spec, Whom};
-use crate::supervise::{Action, Event, Exit, Fault, Outcome, Pid, Slot, State, Step};
+use crate::supervise::{Action, Event, Exit, Fault, Outcome, Pid, Slot, Step};
 use crate::sys::child::{self, Program, Word};
-use crate::sys::processes;
 use crate::sys::streams::Source;
 
 const KILL: Signal = Signal(9);
@@ -30,6 +28,12 @@ impl Daemon {
     pub(super) fn act(&mut self, outcome: &Outcome) {
         let slot = outcome.slot;
         self.mind_sockets(slot);
+        if outcome.before.is_alive() && !outcome.after.is_alive() {
+            self.bury(slot);
+        }
+        if self.find_strays(outcome) {
+            return;
+        }
         match outcome.action {
             None => {}
             Some(Action::Spawn) => match self.spawn(slot) {
@@ -40,6 +44,10 @@ impl Daemon {
                 Err(fault) => self.supervisor.step(slot, Event::SpawnFailed(fault), self.now),
             },
             Some(Action::Signal { pid, signal, whom }) => {
+                if outcome.before.pid().is_some() {
+                    self.get_to_know(slot, pid);
+                }
+                self.doubt(outcome, signal);
                 // It may have died since this was decided, and been reaped.
                 let is_alive = self.supervisor.find_pid(pid) == Some(slot);
                 if is_alive {
@@ -68,8 +76,10 @@ impl Daemon {
         if let Some(main) = self.ends.main.as_ref().filter(|it| *it.name == *service.name) {
             main.adapt(&mut program);
         }
+        let name = service.name.clone();
         self.pass_sockets(slot, &spec, &mut program)?;
         let run = self.connect_streams(&spec, &mut program)?;
+        program.cgroup = self.prepare_cgroup(slot, &name, &spec)?;
         // Ours until the child has its own.
         let mut passed = Vec::new();
         if is_logger {
@@ -155,7 +165,7 @@ impl Daemon {
         let send = |signal| match whom {
             Whom::Process => self.legacy.send(pid, signal, false),
             // Before setsid(2) the child is in no group of its own.
-            Whom::Group | Whom::All => {
+            Whom::Group | Whom::All | Whom::Strays => {
                 let sent = self.legacy.send(pid, signal, true);
                 sent.or_else(|_| self.legacy.send(pid, signal, false))
             }
@@ -169,64 +179,14 @@ impl Daemon {
         }
     }
 
-    /// Signals what can be found through /proc only: with one look for all of
-    /// them, for a thousand services may be killed in the same turn.
-    pub(super) fn signal_families(&mut self) {
-        let families = std::mem::take(&mut self.families);
-        let mut signals: Vec<_> = families.iter().map(|it| it.3).collect();
-        signals.sort_unstable();
-        signals.dedup();
-        for signal in signals {
-            let same = families.iter().filter(|it| it.3 == signal);
-            let heads: Vec<_> = same
-                .filter_map(|&(slot, pid, whom, _)| {
-                    let mark = self.legacy.mark_of(pid);
-                    Some(Head { name: &self.supervisor.get(slot)?.name, pid, whom, mark })
-                })
-                .collect();
-            family::signal(&heads, signal, |it| self.supervisor.find_pid(it).is_some());
-        }
-    }
-
     /// Tells of the death of a main process, unless the service lives on in another.
-    pub(super) fn bury(&mut self, slot: Slot, pid: Pid, exit: Exit) {
+    pub(super) fn tell_death(&mut self, slot: Slot, pid: Pid, exit: Exit) {
         if self.has_moved(slot, pid, exit) {
             return;
         }
+        let exit = self.blame(slot, exit);
         let left = self.has_family(slot, pid);
         self.supervisor.step(slot, Event::Exited { exit, left }, self.now);
-        self.clearing.extend(left.then_some(slot));
-    }
-
-    /// Whether processes are left which the service's `kill` key includes.
-    pub(super) fn has_family(&self, slot: Slot, pid: Pid) -> bool {
-        let Some(service) = self.supervisor.get(slot) else { return false };
-        let whom = service.definition.policy.kill;
-        match whom {
-            Whom::Process => false,
-            Whom::Group if !processes::is_group_alive(pid) => false,
-            // Whom we reap, the kernel counts.
-            Whom::Group if self.legacy.mark_of(pid).is_none() => true,
-            Whom::Group | Whom::All => {
-                let mark = self.legacy.mark_of(pid);
-                let head = Head { name: &service.name, pid, whom, mark };
-                Census::take().has(&head, |it| self.supervisor.find_pid(it).is_some())
-            }
-        }
-    }
-
-    /// Tells the services whose last leftover is gone. Looked for in every turn, for
-    /// a leftover may have a parent of its own, which reaps it instead of us.
-    pub(super) fn clear(&mut self) {
-        for slot in std::mem::take(&mut self.clearing) {
-            let state = self.supervisor.get(slot).map(|it| it.state);
-            let Some(State::Clearing { group, .. }) = state else { continue };
-            if self.has_family(slot, group) {
-                self.clearing.push(slot);
-            } else {
-                self.supervisor.step(slot, Event::Cleared, self.now);
-            }
-        }
-        self.watch_leftovers();
+        self.clearing.extend(left.then_some((slot, false)));
     }
 }

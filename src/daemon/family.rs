@@ -3,13 +3,15 @@
 //! its services ever start. What is no descendant of ours, nor of a service that an
 //! earlier going left to us, is never touched.
 //!
-//! A process that left its session *and* overwrote its environment cannot be
-//! told from any other orphan; only a cgroup could.
+//! A process that left its session *and* overwrote its environment is known by its
+//! parents while it has any, which is why they are looked at before a service is
+//! told to stop; later, by its trace, or its control group, if there is one.
 
 use std::fs;
 use std::os::fd::AsFd;
 
 use super::stat::Stat;
+use super::trace;
 use crate::config::{Signal, Whom};
 use crate::supervise::Pid;
 use crate::sys::{self, pidfds};
@@ -26,12 +28,30 @@ pub struct Head<'a> {
     /// processes name our run directory. Those whose parents died are no
     /// descendants of ours.
     pub mark: Option<&'a [u8]>,
+    /// Who is in its control group, if it has one.
+    pub cgroup: Vec<Pid>,
+    /// Who has been seen to belong to it, whatever became of its parents since.
+    pub known: Vec<Relative>,
 }
 
-/// Everybody who descends from us, as far as /proc tells.
+/// A process that belongs to a service, and when it was born.
+pub type Relative = (Pid, u64);
+
+/// A process, and the main process of a service, or else the child of ours, that it
+/// descends from.
+struct Person {
+    stat: Stat,
+    ancestor: Option<Pid>,
+    /// Whether that is a main process.
+    is_of_main: bool,
+    /// What its environment says, if that counts.
+    service: Option<Box<[u8]>>,
+}
+
+/// Everybody who may be one of our services, as far as /proc tells.
 pub struct Census {
     us: Pid,
-    all: Vec<Stat>,
+    all: Vec<Person>,
     /// Some may be there who could not be looked at.
     is_blind: bool,
 }
@@ -41,9 +61,11 @@ pub struct Census {
 const ROUNDS: usize = 8;
 
 impl Census {
-    /// Looks at every process there is.
-    pub fn take() -> Census {
+    /// Looks at every process there is. `is_main` tells the main processes of all
+    /// services, whose descendants are nobody else's.
+    pub fn take(is_main: impl Fn(Pid) -> bool) -> Census {
         let us = Pid(i32::try_from(std::process::id()).unwrap_or(0));
+        let person = |stat| Person { stat, ancestor: None, is_of_main: false, service: None };
         let mut census = Census { us, all: Vec::new(), is_blind: false };
         let entries = fs::read_dir("/proc");
         census.is_blind = entries.as_ref().is_err_and(sys::is_passing);
@@ -52,16 +74,42 @@ impl Census {
             let name = entry.map(|entry| entry.file_name()).unwrap_or_default();
             let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
             match Stat::look(Pid(pid)) {
-                Ok(stat) => census.all.extend(stat.filter(|it| !it.is_dead)),
+                // The kernel's own are of group 0.
+                Ok(stat) => {
+                    let stat = stat.filter(|it| !it.is_dead && it.group.0 > 0);
+                    census.all.extend(stat.map(person));
+                }
                 Err(_) => census.is_blind = true,
             }
         }
-        census.all.sort_unstable_by_key(|it| it.pid);
+        census.all.sort_unstable_by_key(|it| it.stat.pid);
+        for index in 0..census.all.len() {
+            let Some(it) = census.all.get(index) else { break };
+            let ancestor = census.ancestor(&it.stat, &is_main);
+            if let Some(it) = census.all.get_mut(index) {
+                it.ancestor = ancestor;
+                it.is_of_main = ancestor.is_some_and(&is_main);
+                if ancestor.is_some() && !it.is_of_main {
+                    it.service = service_of(it.stat.pid, None);
+                }
+            }
+        }
         census
     }
 
-    fn find(&self, pid: Pid) -> Option<&Stat> {
-        let index = self.all.binary_search_by_key(&pid, |it| it.pid).ok()?;
+    /// Gives those whose environment tells nothing to the service which `who` knows by
+    /// their trace.
+    pub fn name_strangers<'a>(&mut self, who: impl Fn(u32) -> Option<&'a str>) {
+        for it in &mut self.all {
+            if it.ancestor.is_some() && !it.is_of_main && it.service.is_none() {
+                let name = trace::of(it.stat.pid).and_then(&who);
+                it.service = name.map(|name| name.as_bytes().into());
+            }
+        }
+    }
+
+    fn find(&self, pid: Pid) -> Option<&Person> {
+        let index = self.all.binary_search_by_key(&pid, |it| it.stat.pid).ok()?;
         self.all.get(index)
     }
 
@@ -73,21 +121,22 @@ impl Census {
             if it.parent == self.us || is_main(it.pid) {
                 return Some(it.pid);
             }
-            it = self.find(it.parent)?;
+            it = &self.find(it.parent)?.stat;
         }
         None
     }
 
     /// Whether one that descends from nobody we know was left by an adopted `head`.
-    fn is_orphan(&self, it: &Stat, head: &Head, is_main: &impl Fn(Pid) -> bool) -> bool {
+    fn is_orphan(&self, it: &Stat, head: &Head) -> bool {
         let Some(mark) = head.mark else { return false };
         // While a group or session lasts, nobody else gets its number as a pid.
-        let is_stale = !is_main(head.pid) && self.find(head.pid).is_some();
+        let is_stale =
+            self.find(head.pid).is_some_and(|it| !it.is_of_main || it.ancestor != Some(head.pid));
         let is_of_group = !is_stale && it.group == head.pid;
         match head.whom {
             Whom::Process => false,
             Whom::Group => is_of_group,
-            Whom::All => {
+            Whom::All | Whom::Strays => {
                 is_of_group
                     || !is_stale && it.session == head.pid
                     || carries_mark(it.pid, head.name, Some(mark))
@@ -95,40 +144,61 @@ impl Census {
         }
     }
 
-    /// Who of the family of `head` is alive. `is_main` tells the main processes
-    /// of all services, whose descendants are nobody else's.
-    fn members(&self, head: &Head, is_main: &impl Fn(Pid) -> bool) -> impl Iterator<Item = &Stat> {
-        self.all.iter().filter(move |it| {
-            let Some(ancestor) = self.ancestor(it, is_main) else {
-                return self.is_orphan(it, head, is_main);
-            };
-            if ancestor != head.pid && is_main(ancestor) {
-                return false;
+    /// Whether `person` belongs to the family of `head`, wherever it ends.
+    fn is_relative(&self, person: &Person, head: &Head) -> bool {
+        let it = &person.stat;
+        if person.is_of_main && person.ancestor != Some(head.pid) {
+            return false;
+        }
+        if head.whom == Whom::Process {
+            return it.pid == head.pid;
+        }
+        if head.whom != Whom::Group {
+            let root = person.ancestor.and_then(|it| self.find(it)).map(|it| &it.stat);
+            let is_known = |it: &Stat| head.known.contains(&(it.pid, it.started));
+            let is_descendant = root.is_some_and(is_known);
+            // A session has its number for itself as long as it lasts.
+            let is_led =
+                head.known.iter().any(|known| known.0 == it.session && known.1 <= it.started);
+            if head.cgroup.contains(&it.pid) || is_known(it) || is_descendant || is_led {
+                return true;
             }
-            match head.whom {
-                Whom::Process => it.pid == head.pid,
-                Whom::Group => it.group == head.pid,
-                Whom::All => {
-                    ancestor == head.pid
-                        || it.group == head.pid
-                        || it.session == head.pid
-                        || carries_mark(it.pid, head.name, None)
-                        || carries_mark(ancestor, head.name, None)
-                }
+        }
+        let Some(ancestor) = person.ancestor else { return self.is_orphan(it, head) };
+        let is_named = |it: &Person| it.service.as_deref() == Some(head.name.as_bytes());
+        match head.whom {
+            Whom::Process | Whom::Group => it.group == head.pid,
+            Whom::All | Whom::Strays => {
+                ancestor == head.pid
+                    || it.group == head.pid
+                    || it.session == head.pid
+                    || is_named(person)
+                    || self.find(ancestor).is_some_and(is_named)
             }
-        })
+        }
+    }
+
+    /// Who of the family of `head` is alive.
+    fn members(&self, head: &Head) -> impl Iterator<Item = &Stat> {
+        let is_meant = |it: &Stat| head.whom != Whom::Strays || it.group != head.pid;
+        let all = self.all.iter().filter(move |it| is_meant(&it.stat));
+        all.filter(|it| self.is_relative(it, head)).map(|it| &it.stat)
+    }
+
+    /// Whether it is going itself, or descends from it.
+    pub fn is_ours(&self, pid: Pid) -> bool {
+        pid == self.us || self.find(pid).is_none_or(|it| it.ancestor.is_some())
     }
 
     /// Whether anybody of the family lives, or may.
-    pub fn has(&self, head: &Head, is_main: impl Fn(Pid) -> bool) -> bool {
-        self.is_blind || self.members(head, &is_main).next().is_some()
+    pub fn has(&self, head: &Head) -> bool {
+        self.is_blind || self.members(head).next().is_some()
     }
 
     /// Whether anybody of it lives who is certainly no stranger: for a family that
     /// nobody watched for a while.
-    pub fn has_marked(&self, head: &Head, is_main: impl Fn(Pid) -> bool) -> bool {
-        self.is_blind
-            || self.members(head, &is_main).any(|it| carries_mark(it.pid, head.name, head.mark))
+    pub fn has_marked(&self, head: &Head) -> bool {
+        self.is_blind || self.members(head).any(|it| carries_mark(it.pid, head.name, head.mark))
     }
 
     /// Whether it saw everybody.
@@ -150,7 +220,11 @@ impl Census {
             let is_near = it.group == head.pid || it.session == head.pid;
             is_near || is_named(it.pid, head.name).unwrap_or_else(|| runs(it.pid, program))
         };
-        let left = self.all.iter().filter(|it| it.parent == self.us && !is_main(it.pid));
+        let left = self
+            .all
+            .iter()
+            .map(|it| &it.stat)
+            .filter(|it| it.parent == self.us && !is_main(it.pid));
         let heirs = left.filter_map(|it| {
             let is_known = is_known(it);
             (is_known || is_being_executed(it.pid)).then_some((!is_known, it))
@@ -161,8 +235,14 @@ impl Census {
     }
 
     /// One of the family, to be watched.
-    pub fn member(&self, head: &Head, is_main: impl Fn(Pid) -> bool) -> Option<(Pid, u64)> {
-        self.members(head, &is_main).next().map(|it| (it.pid, it.started))
+    pub fn member(&self, head: &Head) -> Option<(Pid, u64)> {
+        self.members(head).next().map(|it| (it.pid, it.started))
+    }
+
+    /// All of the family but its head, to be known again.
+    pub fn relatives(&self, head: &Head) -> impl Iterator<Item = Relative> {
+        let others = self.members(head).filter(|it| it.pid != head.pid);
+        others.map(|it| (it.pid, it.started))
     }
 }
 
@@ -179,15 +259,19 @@ fn environment(pid: Pid) -> Option<Vec<u8>> {
     Some(Vec::new())
 }
 
-/// Whether the environment with which `pid` was executed names this service, and
-/// our run directory if that is asked for.
+/// The service which the environment names with which `pid` was executed, if it names
+/// our run directory, too, where that is asked for.
+fn service_of(pid: Pid, mark: Option<&[u8]>) -> Option<Box<[u8]>> {
+    let environment = environment(pid)?;
+    let mut lines = environment.split(|&byte| byte == 0);
+    if mark.is_some_and(|mark| !lines.clone().any(|line| line == mark)) {
+        return None;
+    }
+    lines.find_map(|line| line.strip_prefix(b"GOING_SERVICE=")).map(Box::from)
+}
+
 fn carries_mark(pid: Pid, name: &str, mark: Option<&[u8]>) -> bool {
-    let Some(environment) = environment(pid) else { return false };
-    let lines = || environment.split(|&byte| byte == 0);
-    mark.is_none_or(|mark| lines().any(|line| line == mark))
-        && lines()
-            .filter_map(|line| line.strip_prefix(b"GOING_SERVICE="))
-            .any(|it| it == name.as_bytes())
+    service_of(pid, mark).as_deref() == Some(name.as_bytes())
 }
 
 /// Whether the environment of `pid` names this service; `None` if it names none.
@@ -212,13 +296,13 @@ fn runs(pid: Pid, program: &str) -> bool {
 }
 
 /// Sends `signal` to the families of all heads; KILL until nobody is left.
-pub fn signal(heads: &[Head], signal: Signal, is_main: impl Fn(Pid) -> bool) {
+pub fn signal(heads: &[Head], signal: Signal, look: impl Fn() -> Census) {
     let rounds = if signal == Signal(9) { ROUNDS } else { 1 };
     for _ in 0..rounds {
-        let census = Census::take();
+        let census = look();
         let mut is_done = true;
         for head in heads {
-            for relative in census.members(head, &is_main) {
+            for relative in census.members(head) {
                 is_done &= !send(relative, signal);
             }
         }
@@ -231,9 +315,9 @@ pub fn signal(heads: &[Head], signal: Signal, is_main: impl Fn(Pid) -> bool) {
 /// Kills everybody who descends from us.
 pub fn kill_all() {
     for _ in 0..ROUNDS {
-        let census = Census::take();
-        let is_ours = |it: &&Stat| census.ancestor(it, &|_| false).is_some();
-        let mut ours = census.all.iter().filter(is_ours).peekable();
+        let census = Census::take(|_| false);
+        let ours = census.all.iter().filter(|it| it.ancestor.is_some());
+        let mut ours = ours.map(|it| &it.stat).peekable();
         if ours.peek().is_none() {
             return;
         }

@@ -17,9 +17,16 @@ impl Daemon {
         }
         let command = self.spec(slot).and_then(|spec| spec.cmd.into_iter().next());
         let program = command.as_deref().and_then(|it| it.rsplit('/').next());
-        let head = Head { name: &service.name, pid, whom: Whom::All, mark: None };
+        let head = Head {
+            name: &service.name,
+            pid,
+            whom: Whom::All,
+            mark: None,
+            cgroup: Vec::new(),
+            known: Vec::new(),
+        };
         let is_main = |it| self.supervisor.find_pid(it).is_some();
-        let found = Census::take().heir(&head, program.unwrap_or(""), is_main);
+        let found = Census::take(is_main).heir(&head, program.unwrap_or(""), is_main);
         let Some((heir, born)) = found else { return false };
         let name = &service.name;
         report!(self.reporter, Level::Debug, "{name}: pid {} lives on as pid {}", pid.0, heir.0);

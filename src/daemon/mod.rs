@@ -8,6 +8,7 @@
 
 mod adopt;
 mod answer;
+mod cgroup;
 mod changes;
 mod check;
 mod confdir;
@@ -29,6 +30,7 @@ mod pipes;
 mod reclaim;
 mod reload;
 mod report;
+mod rest;
 mod rundir;
 mod server;
 mod spawn;
@@ -37,6 +39,7 @@ mod stat;
 mod state;
 mod status;
 mod tell;
+mod trace;
 mod upgrade;
 mod wake;
 mod watch;
@@ -52,6 +55,7 @@ use crate::config::{Signal, Spec, Whom};
 use crate::supervise::{Moment, Pid, Slot, Supervisor};
 use crate::sys::{self, processes};
 use adopt::Legacy;
+use cgroup::Cgroups;
 use confdir::Directory;
 use events::Events;
 use listeners::Listeners;
@@ -59,6 +63,7 @@ use logs::Logs;
 use mend::Arrears;
 use orders::Ends;
 use report::Reporter;
+use rest::Rest;
 use server::Server;
 use upgrade::Handover;
 
@@ -87,10 +92,12 @@ struct Daemon {
     /// Files which cannot be used, by name, and why, so that it is said once; the
     /// one without a name is the directory.
     refused: BTreeMap<String, String>,
-    /// Services whose process groups outlived them.
-    clearing: Vec<Slot>,
+    /// Services of which something outlived its main process, and whether all of that
+    /// was told to stop.
+    clearing: Vec<(Slot, bool)>,
     /// Families to be signalled when this turn's decisions are made.
     families: Vec<(Slot, Pid, Whom, Signal)>,
+    rest: Rest,
     reread: Option<reload::Due>,
     /// What services watch, if any does.
     watching: Option<Box<changes::Watching>>,
@@ -103,6 +110,7 @@ struct Daemon {
     listeners: Listeners,
     /// Our ends of the services' standard inputs.
     inputs: Vec<(Slot, OwnedFd)>,
+    cgroups: Cgroups,
     /// What outlives one going.
     legacy: Legacy,
     ends: Ends,
@@ -158,10 +166,11 @@ impl Daemon {
     fn reap(&mut self) {
         let mut dead: Vec<_> = std::iter::from_fn(processes::reap).collect();
         dead.extend(self.adopted_dead());
+        self.rest.census = None;
         for (pid, exit) in dead {
             self.hear(pid, true);
             match self.supervisor.find_pid(pid) {
-                Some(slot) => self.bury(slot, pid, exit),
+                Some(slot) => self.tell_death(slot, pid, exit),
                 None => self.hear_check(pid, exit),
             }
         }

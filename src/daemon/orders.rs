@@ -84,6 +84,7 @@ impl Daemon {
             report!(self.reporter, Level::Info, "SIGQUIT: leaving {count} services as they are");
         } else {
             self.legacy.end();
+            self.cgroups.end();
             if self.ends.is_init {
                 family::kill_all();
             }
@@ -149,6 +150,7 @@ fn status_of(service: &Service) -> u8 {
         Some(Death { exit: Some(Exit::Signal { signal, .. }), .. }) => {
             128_u8.wrapping_add(signal.0)
         }
+        Some(Death { exit: Some(Exit::Memory), .. }) => 128_u8.wrapping_add(Signal::KILL.0),
         Some(Death { exit: Some(Exit::Unknown) | None, .. }) => 1,
     }
 }

@@ -229,6 +229,7 @@ impl Daemon {
                 if let Some(spec) = self.spec(slot).filter(|_| keys.contains(&"watch")) {
                     self.watch_files(slot, &spec);
                 }
+                self.renew_limits(slot);
                 let state = self.supervisor.get(slot).map(|service| service.state);
                 let fact = match (keys.is_empty(), state) {
                     (true, _) => "comment only, nothing",

@@ -18,6 +18,7 @@ use nix::unistd::{self, AccessFlags, Gid, Group, Uid, User};
 pub use self::faults::{explain, shown};
 
 use self::environment::Environment;
+use super::trace;
 use crate::config::listen::Listen;
 use crate::config::{Spec, Stream};
 use crate::supervise::{Fault, Step};
@@ -54,6 +55,8 @@ pub fn prepare(name: &str, spec: &Spec) -> Result<Program, Fault> {
         has_terminal: false,
         wrapping: wrap::wrapping(spec),
         passed: Vec::new(),
+        slack: trace::mark(name),
+        cgroup: None,
     })
 }
 

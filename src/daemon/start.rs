@@ -12,6 +12,7 @@ use mio::{Interest, Poll, Token};
 use nix::unistd::Uid;
 
 use super::adopt::{Legacy, Refused};
+use super::cgroup::Cgroups;
 use super::confdir::Directory;
 use super::events::Events;
 use super::listeners::Listeners;
@@ -23,6 +24,7 @@ use super::options::{self, HELP, Options, Task};
 use super::orders::Ends;
 use super::pidfile::Pidfile;
 use super::report::{Level, Reporter, report};
+use super::rest::Rest;
 use super::rundir::{Refusal, RunDirectory};
 use super::server::Server;
 use super::upgrade::{self, Handover};
@@ -318,6 +320,7 @@ impl Daemon {
         listen(signals.as_raw_fd(), SIGNALS)?;
         listen(directory.doorbell(), DOORBELL)?;
         let listener = handover.listener.take();
+        let cgroups = Cgroups::new(run.as_ref().map(|run| run.path.as_path()));
         let server = run.map(|run| Server::new(run, listener, poll.registry())).transpose()?;
         let is_alone = !options.is_directory_given;
         let main = MainCommand::new(options.command, &options.given, is_alone).map(Box::new);
@@ -337,6 +340,7 @@ impl Daemon {
             refused: BTreeMap::new(),
             clearing: Vec::new(),
             families: Vec::new(),
+            rest: Rest::default(),
             reread: None,
             watching: None,
             is_started: false,
@@ -344,6 +348,7 @@ impl Daemon {
             logs,
             listeners: Listeners::new(std::mem::take(&mut handover.sockets)),
             inputs: Vec::new(),
+            cgroups,
             legacy,
             ends: Ends { is_init: options.is_init, main, ..Ends::default() },
             arrears: Arrears::default(),

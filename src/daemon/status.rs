@@ -9,7 +9,7 @@ use super::{Daemon, spawn};
 use crate::config::keys;
 use crate::config::{Signal, Spec, Stream};
 use crate::protocol::{self, put, put_number};
-use crate::supervise::{Death, Exit, Moment, Pid, Service, State, Strike};
+use crate::supervise::{Death, Exit, Moment, Pid, Service, Slot, State, Strike};
 use crate::sys;
 
 impl Daemon {
@@ -35,7 +35,7 @@ impl Daemon {
             Target::Service(slot) => {
                 let Some(service) = self.supervisor.get(*slot) else { return };
                 let spec = self.spec(*slot).unwrap_or_default();
-                self.put_service(out, service, &spec, is_trusted);
+                self.put_service(out, *slot, &spec, is_trusted);
                 for address in self.listeners.addresses(*slot) {
                     put(out, "listen", &address);
                 }
@@ -56,7 +56,8 @@ impl Daemon {
         }
     }
 
-    fn put_service(&self, out: &mut Vec<u8>, service: &Service, spec: &Spec, is_trusted: bool) {
+    fn put_service(&self, out: &mut Vec<u8>, slot: Slot, spec: &Spec, is_trusted: bool) {
+        let Some(service) = self.supervisor.get(slot) else { return };
         let now = self.now;
         put(out, "service", &service.name);
         if !spec.description.is_empty() {
@@ -92,6 +93,9 @@ impl Daemon {
         if let Some(death) = service.last() {
             put_death(out, "last-", &death, now);
             put_fault(out, "last-", &death, is_trusted.then_some(spec));
+        }
+        if let Some(path) = self.cgroups.path(slot, &service.name) {
+            put(out, "cgroup", &path.to_string_lossy());
         }
         for tag in &spec.tags {
             put(out, "tag", tag);
@@ -199,6 +203,10 @@ pub(super) fn put_death(out: &mut Vec<u8>, prefix: &str, death: &Death, now: Mom
             if core {
                 put(out, &key("core"), "yes");
             }
+        }
+        Some(Exit::Memory) => {
+            put(out, &key("signal"), &Signal::KILL.word());
+            put(out, &key("out-of-memory"), "yes");
         }
         Some(Exit::Unknown) => put(out, &key("exit"), "unknown"),
         None => {}

@@ -78,7 +78,13 @@ impl Daemon {
         let (Some(service), Some(spec)) = (self.supervisor.get(slot), self.spec(slot)) else {
             return;
         };
-        let ((sentence, key), name) = (spawn::explain(fault, &spec), &service.name);
+        let name = service.name.clone();
+        self.report_lack(&name, fault, &spec);
+    }
+
+    /// What it does without.
+    pub(super) fn report_lack(&mut self, name: &str, fault: Fault, spec: &Spec) {
+        let (sentence, key) = spawn::explain(fault, spec);
         report!(self.reporter, Level::Warning, "{name}: does without ({key}): {sentence}");
     }
 }
@@ -97,6 +103,7 @@ fn tell_signal(reporter: &mut Reporter, service: &Service, outcome: &Outcome, no
                 Whom::Process => "process",
                 Whom::Group => "group",
                 Whom::All => "all of",
+                Whom::Strays => "the rest of",
             };
             format!("{signal} to {whom} {}", pid.0)
         }
@@ -128,6 +135,9 @@ fn tell_signal(reporter: &mut Reporter, service: &Service, outcome: &Outcome, no
                 Level::Warning,
                 "{name}: still running {waited} after {signal}, sending {order}"
             );
+        }
+        _ if matches!(outcome.action, Some(Action::Signal { whom: Whom::Strays, .. })) => {
+            report!(reporter, Level::Info, "{name}: stopping what left its group ({order})");
         }
         (State::Starting { .. } | State::Up { .. }, State::Stopping { next_at, .. })
             if outcome.action.is_none() =>
@@ -267,6 +277,7 @@ fn how(death: Option<Death>) -> String {
         Some(Exit::Code(code)) => format!("exit status {code}"),
         Some(Exit::Signal { signal, core: false }) => format!("killed by {signal}"),
         Some(Exit::Signal { signal, core: true }) => format!("killed by {signal}, core dumped"),
+        Some(Exit::Memory) => "killed by the kernel for memory".to_owned(),
         Some(Exit::Unknown) => "exit unknown".to_owned(),
     }
 }

@@ -296,6 +296,8 @@ fn image(path: &Path, handover: Option<&str>) -> Program {
         streams: [Source::Inherit, Source::Inherit, Source::Inherit],
         passed: Vec::new(),
         has_terminal: false,
+        cgroup: None,
+        slack: None,
         wrapping: Wrapping::default(),
     }
 }

@@ -11,7 +11,6 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::Daemon;
 use super::adopt::Legacy;
-use super::family::{Census, Head};
 use super::stat::Stat;
 use crate::config::Signal;
 use crate::supervise::{Exit, Moment, Pid, Slot, State};
@@ -174,18 +173,15 @@ impl Daemon {
                 let state = self.supervisor.get(*slot).map(|it| it.state);
                 matches!(state, Some(State::Clearing { group, .. }) if group == watch.head)
             };
-            let slot = self.clearing.iter().copied().find(is_it);
-            let Some(service) = slot.and_then(|slot| self.supervisor.get(slot)) else {
+            let slot = self.clearing.iter().map(|it| it.0).find(is_it);
+            let head = slot.and_then(|slot| self.head(slot, watch.head));
+            let Some(head) = head else {
                 self.legacy.watches.swap_remove(index);
                 continue;
             };
-            let whom = service.definition.policy.kill;
-            let mark = self.legacy.mark_of(watch.head);
-            let head = Head { name: &service.name, pid: watch.head, whom, mark };
-            let is_main = |it| self.supervisor.find_pid(it).is_some();
             // Gone since it was looked for: then the next turn must not wait.
-            let census = Census::take();
-            let found = census.member(&head, is_main);
+            let census = self.take_census();
+            let found = census.member(&head);
             let member = found.unwrap_or((watch.head, 0));
             if found.is_none() && census.is_whole() {
                 self.legacy.look_at = self.now;

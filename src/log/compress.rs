@@ -89,7 +89,7 @@ impl Compressor {
             Err(match exit {
                 Exit::Code(code) => format!("exit status {code}"),
                 Exit::Signal { signal, .. } => format!("killed by signal {}", signal.0),
-                Exit::Unknown => "exit unknown".to_owned(),
+                Exit::Memory | Exit::Unknown => "exit unknown".to_owned(),
             })
         };
         match done {
@@ -130,6 +130,8 @@ fn begin(files: &mut Files, base: &str, keep: u32) -> io::Result<Option<Job>> {
         wrapping: Wrapping::default(),
         passed: Vec::new(),
         has_terminal: false,
+        cgroup: None,
+        slack: None,
     };
     let null = sys::fds::open_null()?;
     let spawned = child::spawn(&program, null.as_fd(), None);

@@ -188,6 +188,8 @@ pub enum Exit {
         /// Whether a core was dumped.
         core: bool,
     },
+    /// By the kernel, because there was not enough memory for it.
+    Memory,
     /// While nobody looked; not as it should, for all we know.
     Unknown,
 }
@@ -272,11 +274,13 @@ pub enum Step {
     NewPrivileges,
     /// Opening one of its sockets.
     Listen(u8),
+    /// Its control group, or one of the limits of that.
+    Cgroup(u8),
 }
 
 impl Step {
     /// Those which a child can tell, each known by its place in here.
-    const TOLD: [fn(u8) -> Step; 21] = [
+    const TOLD: [fn(u8) -> Step; 22] = [
         |_| Step::Execute,
         |_| Step::Session,
         |_| Step::Stdin,
@@ -298,6 +302,7 @@ impl Step {
         Step::Writable,
         Step::Capability,
         |_| Step::NewPrivileges,
+        Step::Cgroup,
     ];
 
     /// The step of these bytes, as a child tells it.
@@ -322,7 +327,8 @@ impl Step {
             | Step::ReadOnly(which)
             | Step::Writable(which)
             | Step::Capability(which)
-            | Step::Listen(which) => which,
+            | Step::Listen(which)
+            | Step::Cgroup(which) => which,
             Step::Parse
             | Step::FindUser
             | Step::FindGroup
@@ -440,6 +446,10 @@ pub enum Event {
         /// Whether it left processes behind that `kill` wants stopped.
         left: bool,
     },
+    /// Of what it left behind, some have not been told to stop.
+    Strays,
+    /// This process of it runs, though nothing of it should.
+    Found(Pid),
     /// What it left behind is gone.
     Cleared,
     /// Time has passed.

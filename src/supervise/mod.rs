@@ -8,6 +8,7 @@ mod demand;
 mod facts;
 mod forking;
 pub mod record;
+mod rest;
 mod service;
 mod supervisor;
 mod verdict;

@@ -123,6 +123,7 @@ impl Writer<'_> {
             Some(Exit::Signal { signal, core: false }) => (2, signal.0),
             Some(Exit::Signal { signal, core: true }) => (3, signal.0),
             Some(Exit::Unknown) => (4, 0),
+            Some(Exit::Memory) => (5, 0),
         };
         self.byte(kind);
         self.byte(number);
@@ -158,7 +159,7 @@ impl Writer<'_> {
 }
 
 /// A step's number in a record is its place here, so new ones come last.
-const STEPS: [fn(u8) -> Step; 33] = [
+const STEPS: [fn(u8) -> Step; 34] = [
     |_| Step::Parse,
     |_| Step::FindUser,
     |_| Step::FindGroup,
@@ -192,6 +193,7 @@ const STEPS: [fn(u8) -> Step; 33] = [
     Step::Capability,
     |_| Step::NewPrivileges,
     Step::Listen,
+    Step::Cgroup,
 ];
 
 impl Reader<'_> {
@@ -238,6 +240,7 @@ impl Reader<'_> {
             1 => Some(Exit::Code(number)),
             2 | 3 => Some(Exit::Signal { signal: Signal(number), core: kind == 3 }),
             4 => Some(Exit::Unknown),
+            5 => Some(Exit::Memory),
             _ => return None,
         };
         let fault = self.fault()?;

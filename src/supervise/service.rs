@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::facts::{Action, Death, Definition, Event, Exit, Fault, Moment, Pid, State, Stay, Want};
 use super::verdict::History;
-use crate::config::{Kind, Signal, Whom};
+use crate::config::{Kind, Signal};
 
 /// From fork to exec there are a dozen system calls; one that takes this long
 /// (a dead network file system under `cwd`) will not come back.
@@ -18,8 +18,6 @@ const START_TIMEOUT: Duration = Duration::from_secs(90);
 /// A process that outlives KILL sleeps in the kernel. It is asked again now and
 /// then, because what it left behind in other sessions may be killable by now.
 pub(super) const KILL_AGAIN: Duration = Duration::from_secs(5);
-
-const KILL: Signal = Signal(9);
 
 /// A service and what became of it.
 #[derive(Debug, Clone)]
@@ -109,6 +107,8 @@ impl Service {
             }
             Event::Moved(pid) => self.moved(pid, now),
             Event::Exited { exit, left } => self.exited(exit, left, now, dice),
+            Event::Strays => self.stop_strays(now),
+            Event::Found(pid) => self.stop_found(pid, now),
             Event::Cleared => {
                 if matches!(self.state, State::Clearing { .. }) {
                     self.ended(now, dice)
@@ -179,27 +179,6 @@ impl Service {
         let (step, signal, whom, wait) = self.stop_step(step);
         self.state = State::Stopping { pid, since, step, next_at: now.after(wait) };
         (signal != Signal(0)).then_some(Action::Signal { pid, signal, whom })
-    }
-
-    /// Goes to `step` of the stop sequence when the main process is dead.
-    pub(super) fn stop_rest(&mut self, group: Pid, step: u8, now: Moment) -> Option<Action> {
-        let (step, signal, whom, wait) = self.stop_step(step);
-        self.state = State::Clearing { group, step, next_at: now.after(wait) };
-        // The dead main process has no pid any more, but its group still does.
-        let whom = if whom == Whom::Process { Whom::Group } else { whom };
-        Some(Action::Signal { pid: group, signal, whom })
-    }
-
-    /// The step at or after which the sequence stands; past its end is KILL.
-    fn stop_step(&self, step: u8) -> (u8, Signal, Whom, Duration) {
-        let policy = &self.definition.policy;
-        match policy.stop.get(usize::from(step)) {
-            Some(it) => (step, it.signal, policy.kill, it.wait),
-            None => {
-                let end = u8::try_from(policy.stop.len()).unwrap_or(u8::MAX);
-                (end, KILL, Whom::All, KILL_AGAIN)
-            }
-        }
     }
 
     fn spawned(&mut self, pid: Pid, now: Moment) -> Option<Action> {

@@ -1,7 +1,7 @@
 //! One service against a clock that the test owns.
 
 use super::*;
-use crate::config::{Burst, Kind, Policy, Restart, StopStep, Success};
+use crate::config::{Burst, Kind, Policy, Restart, StopStep, Success, Whom};
 use crate::supervise::verdict::{forgives, quarantine};
 use crate::supervise::{Step, Strike};
 

@@ -146,8 +146,8 @@ pub(super) fn forgives(policy: &Policy, exit: Exit) -> bool {
     policy.success.iter().any(|success| match (*success, exit) {
         (Success::Code(code), Exit::Code(it)) => code == it,
         (Success::Signal(signal), Exit::Signal { signal: it, .. }) => signal == it,
-        (Success::Code(_), Exit::Signal { .. } | Exit::Unknown)
-        | (Success::Signal(_), Exit::Code(_) | Exit::Unknown) => false,
+        (Success::Code(_), Exit::Signal { .. } | Exit::Memory | Exit::Unknown)
+        | (Success::Signal(_), Exit::Code(_) | Exit::Memory | Exit::Unknown) => false,
     })
 }
 

@@ -9,10 +9,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
+use nix::sys::prctl;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd;
 
 use super::capabilities;
+use super::cgroup::{self, Cgroup};
 use super::fds;
 use super::identity::{Identity, lend_identity, take_identity};
 use super::image::Image;
@@ -46,6 +48,10 @@ pub struct Program {
     pub has_terminal: bool,
     /// What it may take, see and do.
     pub wrapping: Wrapping,
+    /// The delay of its timers, in nanoseconds, if it is not the usual one.
+    pub slack: Option<u32>,
+    /// The control group it enters.
+    pub cgroup: Option<Cgroup>,
     /// Descriptors of ours that it gets as 3, 4 and so on.
     pub passed: Vec<RawFd>,
 }
@@ -100,6 +106,9 @@ fn become_service(
     lend_identity(identity, late, || open_streams(&program.streams, null, late, false))?;
     register.map_or(Ok(()), Register::sign)?;
     signals::unblock_all().map_err(|errno| fault(Step::Session, errno))?;
+    cgroup::enter(program.cgroup.as_ref(), |lack| tell(mouth, lack, true))?;
+    // It is of use only if nothing else is, so it may fail.
+    program.slack.map(|slack| prctl::set_timerslack(slack.into()));
     limits::set_priorities(&wrapping.limits)?;
     sandbox::enter(&wrapping.sandbox, |lack| tell(mouth, lack, true))?;
     umask(program.umask);

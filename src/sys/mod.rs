@@ -4,6 +4,7 @@
 
 pub mod background;
 pub mod capabilities;
+pub mod cgroup;
 pub mod child;
 pub mod fds;
 pub mod identity;

@@ -3,18 +3,18 @@
 fail() {
 	echo "FAILED: $*"
 	echo "--- /proc"
-	ps -o pid,ppid,pgid,sid,stat,comm,args || :
+	ps -o pid,ppid,pgid,sid,stat,comm,args | grep -v '\]$' || :
 	echo "--- the report"
 	cat /tmp/report 2>/dev/null || :
 	return 1
 }
 
-# wait_until COMMAND...: until it succeeds; says so and gives up after a minute.
+# wait_until COMMAND...: until it succeeds; says so and gives up after a while.
 wait_until() {
 	tries=0
 	until eval "$*"; do
 		tries=$((tries + 1))
-		test $tries -lt 600 || fail "waited in vain for: $*"
+		test $tries -lt 250 || fail "waited in vain for: $*"
 		sleep 0.1
 	done
 }

@@ -4,8 +4,10 @@
 
 use nix::libc;
 
+use super::super::cgroup::LIMITS;
 use super::environment::{self, EXPANDED, Environment, Trouble, path_of};
 use super::{known_surroundings, user_id, wrap};
+use crate::config::cgroup::Wish;
 use crate::config::child::{CAPABILITIES, capability};
 use crate::config::limits::{RESOURCES, show_affinity, show_ionice, show_limit, show_sched};
 use crate::config::{Spec, Stream, keys};
@@ -66,7 +68,8 @@ pub fn explain(fault: Fault, spec: &Spec) -> (String, &'static str) {
         | Step::ReadOnly(_)
         | Step::Writable(_)
         | Step::Capability(_)
-        | Step::NewPrivileges => explain_wrapping(fault.step, spec, &why),
+        | Step::NewPrivileges
+        | Step::Cgroup(_) => explain_wrapping(fault, spec, &why),
     }
 }
 
@@ -117,7 +120,8 @@ fn explain_expansion(fault: Fault, spec: &Spec, which: u8) -> (String, &'static 
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "the others are explained above")]
-fn explain_wrapping(step: Step, spec: &Spec, why: &str) -> (String, &'static str) {
+fn explain_wrapping(fault: Fault, spec: &Spec, why: &str) -> (String, &'static str) {
+    let Fault { step, errno } = fault;
     let (limits, sandbox) = (&spec.limits, &spec.sandbox);
     let number = |number: Option<i16>| number.unwrap_or_default();
     let set =
@@ -157,6 +161,7 @@ fn explain_wrapping(step: Step, spec: &Spec, why: &str) -> (String, &'static str
             let key = if sandbox.capabilities.is_some() { "capabilities" } else { "harden" };
             (format!("Can't {verb} capability {name}: {why}"), key)
         }
+        Step::Cgroup(which) => explain_cgroup(which, errno, spec),
         Step::NewPrivileges => {
             let key = if sandbox.no_new_privs { "no-new-privs" } else { "harden" };
             (format!("Can't deny new privileges: {why}"), key)
@@ -169,4 +174,24 @@ fn explain_wrapping(step: Step, spec: &Spec, why: &str) -> (String, &'static str
 fn tree(spec: &Spec, step: Step) -> String {
     let tree = wrap::trees(spec).into_iter().find(|tree| tree.step == step);
     tree.map_or("files".into(), |tree| tree.path.display().to_string())
+}
+
+/// What is wrong with a control group, in words for people who never made one.
+fn explain_cgroup(which: u8, errno: i32, spec: &Spec) -> (String, &'static str) {
+    let limit = usize::from(which).checked_sub(1).and_then(|which| LIMITS.get(which)).copied();
+    let key = limit.unwrap_or("cgroup");
+    let value = keys::find(key).map_or(String::new(), |key| (key.get)(spec));
+    let controller = key.split('-').next().unwrap_or_default();
+    let why = match errno {
+        libc::EINVAL if spec.cgroup.wish == Wish::No => "cgroup=no leaves nothing to limit".into(),
+        libc::ENODEV => "needs a writable cgroup v2, and none is mounted".into(),
+        libc::EOPNOTSUPP => {
+            format!("needs a writable cgroup v2 with the controller {controller}, not there")
+        }
+        libc::EBUSY => "going shares its control group with processes that are not its own; \
+                        start it in one of its own"
+            .into(),
+        errno => format!("needs a writable cgroup v2: {}", crate::sys::describe(errno)),
+    };
+    (format!("Can't set {key} to {value}: {why}"), key)
 }

@@ -10,6 +10,7 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::unistd::Uid;
 
+use super::super::cgroup;
 use super::{environment, is_executable, known_surroundings, wrap};
 use crate::config::Spec;
 use crate::config::limits::read_affinity;
@@ -27,6 +28,7 @@ pub fn faults(name: &str, spec: &Spec) -> Vec<Fault> {
     faults.extend(missing_processors(spec));
     faults.extend(missing_places(spec));
     faults.extend(missing_capabilities(spec));
+    faults.extend(cgroup::lacks(spec));
     faults
 }
 
