@@ -37,7 +37,8 @@ pub struct Death {
     pub ago: Duration,
     /// Whether somebody had asked for it.
     pub ordered: bool,
-    /// How it counted, if it did: `short`, `burst`, `fault` or `work`.
+    /// How it counted, if it did: `short`, `burst`, `fault`, `work`, `setup` or
+    /// `unready`.
     pub strike: Option<String>,
     /// Whether the present row of strikes began with it.
     pub is_first: bool,
@@ -72,6 +73,10 @@ pub struct Status {
     pub last: Option<Death>,
     /// Where going listens for it.
     pub listens: Vec<String>,
+    /// How far its start has come, if that is not plain.
+    pub stage: Option<String>,
+    /// The condition that keeps it down.
+    pub unmet: Option<String>,
     /// What is wrong with its file.
     pub complaints: Vec<String>,
     /// Its file was never good.
@@ -150,6 +155,8 @@ impl Status {
                 "strikes" => status.strikes = number().unwrap_or(0),
                 "next" => status.next = text().zip(Some(Duration::ZERO)),
                 "next-ms" => next_in = millis(),
+                "stage" => status.stage = text(),
+                "unmet" => status.unmet = text(),
                 "signal" => status.signal = text(),
                 "listen" => status.listens.push(value.to_owned()),
                 "complaint" => status.complaints.push(value.to_owned()),

@@ -5,6 +5,7 @@
 mod cgroup;
 mod changes;
 mod child;
+mod course;
 mod ending;
 mod instances;
 mod life;
@@ -86,12 +87,13 @@ const PLAIN: Key = Key {
 };
 
 /// The table, a room for each thing there is to say of a service.
-static ROOMS: [&[Key]; 11] = [
+static ROOMS: &[&[Key]] = &[
     &process::KEYS,
     &child::KEYS,
     &limits::KEYS,
     &sockets::KEYS,
     &cgroup::KEYS,
+    &course::KEYS,
     &life::KEYS,
     &ending::KEYS,
     &output::KEYS,
@@ -150,7 +152,7 @@ mod tests {
     use super::*;
 
     /// Values of every key that differ from its default, as `get` writes them.
-    const OTHERS: [(&str, &str); 80] = [
+    const OTHERS: &[(&str, &str)] = &[
         ("cmd", "/bin/sh -c 'exec a'"),
         ("cwd", "/tmp"),
         ("user", "nobody"),
@@ -198,6 +200,12 @@ mod tests {
         ("cpu-max", "150%"),
         ("cpu-weight", "50"),
         ("pids-max", "100"),
+        ("condition", "!path:/etc/nologin"),
+        ("setup", "mkdir -p /run/a"),
+        ("ready", "uptime"),
+        ("start-timeout", "5s"),
+        ("finish", "rm -rf /run/a"),
+        ("finish-timeout", "5s"),
         ("type", "oneshot"),
         ("restart", "on-failure"),
         ("success", "2 TERM"),
@@ -256,8 +264,8 @@ mod tests {
 
     #[test]
     fn every_key_reads_what_it_writes_and_touches_no_other() {
-        assert!(names().eq(OTHERS.map(|(name, _)| name)));
-        for (name, value) in OTHERS {
+        assert!(names().eq(OTHERS.iter().map(|(name, _)| *name)));
+        for &(name, value) in OTHERS {
             let key = find(name).unwrap();
             let spec = changed(name, value);
             assert_eq!((key.get)(&spec), value, "{name}");
@@ -274,22 +282,22 @@ mod tests {
     fn only_what_the_supervisor_alone_knows_is_changed_without_a_restart() {
         let now: Vec<&str> =
             all().filter(|key| key.effect == Effect::Now).map(|key| key.name).collect();
-        let expected = "start restart success min-uptime backoff backoff-max jitter strikes burst \
-                        stop kill term-delay essential exit-code-from log-size log-keep \
-                        log-compress log-timestamps log-strip-ansi log-rate log-full log-truncate \
-                        reload-signal watch on-watch instances tag control description";
-        let expected = "memory-max memory-high cpu-max cpu-weight pids-max restart success \
-                        min-uptime backoff backoff-max jitter strikes burst stop kill term-delay \
-                        essential exit-code-from log-size log-keep log-compress log-timestamps \
-                        log-strip-ansi log-rate log-full log-truncate reload-signal watch \
-                        on-watch instances tag control description";
+        let expected = "memory-max memory-high cpu-max cpu-weight pids-max start env \
+                        env-file unset-env read-only writable listen condition \
+                        start-timeout finish finish-timeout restart success \
+                        min-uptime backoff backoff-max jitter strikes burst stop \
+                        kill term-delay essential exit-code-from log-size log-keep \
+                        log-compress log-timestamps log-strip-ansi log-rate log-full \
+                        log-truncate reload-signal watch on-watch instances tag \
+                        control description";
         assert_eq!(now.join(" "), expected);
     }
 
     #[test]
     fn lists_get_longer_and_env_keeps_its_defaults() {
         let repeating: Vec<&str> = all().filter(|key| key.repeats).map(|key| key.name).collect();
-        let expected = "env env-file unset-env read-only writable listen success watch tag control";
+        let expected = "env env-file unset-env read-only writable listen condition success watch \
+                        tag control";
         assert_eq!(repeating.join(" "), expected);
         let mut spec = changed("success", "2");
         (find("success").unwrap().set)(&mut spec, "TERM").unwrap();

@@ -1,6 +1,7 @@
 //! From the text of a service file to a [`Spec`]. Pure: it reads no file, looks
 //! nothing up and knows no clock, so that every complaint can be a golden test.
 
+pub mod care;
 pub mod cgroup;
 pub mod changes;
 pub mod child;
@@ -21,6 +22,7 @@ pub mod template;
 pub mod values;
 pub mod words;
 
+pub use care::Ready;
 pub use parse::{Complaint, line_of, parse, set_default};
 pub use spec::{
     Burst, Full, Kind, Log, Policy, Rate, Restart, Signal, Spec, Start, StopStep, Stream, Success,

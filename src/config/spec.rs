@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::care::{Condition, HeldCare};
 use super::cgroup::Cgroup;
 use super::changes::Changes;
 use super::child::Sandbox;
@@ -35,6 +36,12 @@ pub struct Spec {
     pub unset_env: Vec<String>,
     /// Whether it gets none of going's own variables.
     pub clean_env: bool,
+    /// What must be so for it to be started.
+    pub conditions: Vec<Condition>,
+    /// The words of what is run before it; none for nothing.
+    pub setup: Vec<String>,
+    /// The words of what is run after it; none for nothing.
+    pub finish: Vec<String>,
     /// How much it may take.
     pub limits: Limits,
     /// How much all of it together may take.
@@ -167,6 +174,8 @@ pub struct Policy {
     pub stop: Box<[StopStep]>,
     /// Who gets those signals; KILL always reaches all.
     pub kill: Whom,
+    /// What only some ask for.
+    pub care: HeldCare,
 }
 
 /// How long a service is meant to live.
@@ -264,6 +273,9 @@ impl Default for Spec {
             env_files: Vec::new(),
             unset_env: Vec::new(),
             clean_env: false,
+            conditions: Vec::new(),
+            setup: Vec::new(),
+            finish: Vec::new(),
             limits: Limits::default(),
             cgroup: Cgroup::default(),
             sandbox: Sandbox::default(),
@@ -318,6 +330,7 @@ impl Default for Policy {
             burst: Some(Burst { count: 10, within: Duration::from_secs(60) }),
             stop: Box::new([StopStep { signal: Signal::TERM, wait: Duration::from_secs(10) }]),
             kill: Whom::Group,
+            care: HeldCare::default(),
         }
     }
 }

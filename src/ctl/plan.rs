@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use crate::client::say::{count, span};
+use crate::config::care::HeldCare;
 use crate::config::{Kind, Policy, Restart, Spec};
 use crate::supervise::{Definition, Event, Exit, Moment, Pid, Service, State};
 
@@ -24,7 +25,7 @@ pub struct Plan {
 /// Plays a life in which every run fails at once.
 pub fn play(policy: &Policy) -> Plan {
     // Chance is told in words: each wait is its mean.
-    let policy = Policy { jitter: 0, ..policy.clone() };
+    let policy = Policy { jitter: 0, care: HeldCare::default(), ..policy.clone() };
     let mut service = Service::new("", Definition { text: Box::default(), policy: policy.into() });
     let mut now = Moment(0);
     let mut waits = Vec::new();
@@ -48,6 +49,9 @@ pub fn play(policy: &Policy) -> Plan {
             // A healthy death: with min-uptime=0s only a burst is a strike.
             State::Waiting | State::Listening => waits.push(Duration::ZERO),
             State::Down
+            | State::Unmet { .. }
+            | State::Ending
+            | State::Finishing { .. }
             | State::Starting { .. }
             | State::Up { .. }
             | State::Stopping { .. }

@@ -86,7 +86,9 @@ pub fn headline(services: &[Status], style: Style) -> String {
 pub fn paint(state: &str) -> Paint {
     match State::read(state) {
         Some(State::Up | State::Done | State::Listening) => Paint::Good,
-        Some(State::Waiting | State::Starting | State::Stopping | State::Clearing) => Paint::Busy,
+        Some(
+            State::Waiting | State::Starting | State::Stopping | State::Clearing | State::Finishing,
+        ) => Paint::Busy,
         Some(State::Quarantined | State::Failed) => Paint::Bad,
         Some(State::Down | State::Disabled) | None => Paint::Faint,
     }

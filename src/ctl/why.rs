@@ -160,10 +160,8 @@ fn is_so(service: &Status) -> String {
             format!("It is wanted up, and it has been up{uptime}, as {pid}.")
         }
         Some(State::Starting) => {
-            format!(
-                "It is wanted up, and has been starting{since}, as {pid}{}.",
-                next("going gives up")
-            )
+            let what = how_far(service);
+            format!("It is wanted up, and {what}{since}, as {pid}{}.", next(started(service)))
         }
         Some(State::Waiting) => {
             format!("It is wanted up, and has been waiting for its turn{since}.")
@@ -181,6 +179,9 @@ fn is_so(service: &Status) -> String {
             "Its main process is dead, but what it left behind is not: that got {signal}{}.",
             next("the next signal comes")
         ),
+        Some(State::Finishing) => {
+            format!("It has ended, and its finish has been running{since}{}.", next("it is killed"))
+        }
         Some(State::Quarantined) => {
             format!(
                 "It is wanted up, but has been in quarantine{since}{}.",
@@ -194,10 +195,29 @@ fn is_so(service: &Status) -> String {
         Some(State::Failed) => format!("It is wanted up, but was given up{}.", ago(since)),
         Some(State::Disabled) => "It is disabled: it stays down, also after a boot.".to_owned(),
         Some(State::Down) if service.is_wanted => {
-            format!("It is wanted up, but has been down{since}.")
+            let unmet = |it| format!(": the condition {it} is not met");
+            let why = service.unmet.as_ref().map(unmet).unwrap_or_default();
+            format!("It is wanted up, but has been down{since}{why}.")
         }
         Some(State::Down) => format!("It is wanted down, and has been down{since}."),
         None => format!("It has been {}{since}.", service.state),
+    }
+}
+
+/// How far a start has come.
+fn how_far(service: &Status) -> &'static str {
+    match service.stage.as_deref() {
+        Some("setup") => "its setup has been running",
+        Some("unready") => "runs, but has not been ready",
+        _ => "has been starting",
+    }
+}
+
+/// What the end of a start will be.
+fn started(service: &Status) -> &'static str {
+    match &service.next {
+        Some((next, _)) if next == "ready" => "it counts as up",
+        _ => "going gives up",
     }
 }
 
@@ -225,6 +245,8 @@ fn ends(deaths: &[Death]) -> Vec<String> {
             Some("burst") => " (a strike: too many deaths)",
             Some("fault") => " (a strike)",
             Some("work") => " (a strike: its work is not done)",
+            Some("setup") => " (a strike: its setup failed)",
+            Some("unready") => " (a strike: it was not ready)",
             Some(_) => " (a strike)",
             None => "",
         };
@@ -268,6 +290,9 @@ fn advice(service: &Status, deaths: &[Death], is_shown: bool) -> Vec<String> {
             advice.push(format!("Try again: goingctl start {name}, or change {file}."));
         }
         Some(State::Disabled) => advice.push(format!("Let it run: goingctl enable {name}")),
+        Some(State::Down) if service.unmet.is_some() => {
+            advice.push(format!("See to that, then: goingctl start {name}"));
+        }
         Some(State::Down) if !service.is_wanted => {
             advice.push(format!("Let it run: goingctl start {name}"));
         }

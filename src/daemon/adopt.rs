@@ -18,7 +18,9 @@ use nix::poll::{PollTimeout, poll};
 use crate::config::keys::{self, Effect};
 use crate::config::{Policy, Signal, Spec, Whom, parse};
 use crate::supervise::record::Birth;
-use crate::supervise::{Definition, Event, Moment, Pid, Remains, Slot, State, Stay, Want, digest};
+use crate::supervise::{
+    Definition, Event, Job, Moment, Pid, Remains, Slot, State, Stay, Want, digest,
+};
 use crate::sys::child::Program;
 use crate::sys::register::Register;
 use crate::sys::streams::Source;
@@ -79,7 +81,8 @@ fn values(spec: &Spec) -> u64 {
 
 /// What a process is written down as.
 pub(super) fn birth_of(pid: Pid, tick: u64, spec: &Spec, text: &[u8], pipes: [u64; 3]) -> Birth {
-    Birth { pid, born: (tick, tick), text: digest(text), values: values(spec), pipes }
+    let (job, born) = (Job::Main, (tick, tick));
+    Birth { pid, job, born, text: digest(text), values: values(spec), pipes }
 }
 
 /// The number of the pipe that a stream is, if it is one of ours.
@@ -164,7 +167,7 @@ impl Legacy {
     /// its process is to write itself down.
     pub(super) fn register(
         &self,
-        slot: Slot,
+        (slot, job): (Slot, Job),
         program: &mut Program,
         spec: &Spec,
         text: &[u8],
@@ -174,7 +177,7 @@ impl Legacy {
         program.envp.extend(self.mark.clone());
         let tick = sys::ticks();
         let pipes = program.streams.each_ref().map(pipe_of);
-        let birth = birth_of(Pid(0), tick, spec, text, pipes);
+        let birth = Birth { job, ..birth_of(Pid(0), tick, spec, text, pipes) };
         let place = self.ledger.as_ref().and_then(|ledger| ledger.place(slot.index()));
         let parent = Pid(i32::try_from(std::process::id()).unwrap_or(0));
         Register { parent, place, birth }
@@ -309,18 +312,19 @@ impl Daemon {
         let found = match &stat {
             Some(stat) => {
                 let age = sys::ticks().saturating_sub(stat.started).saturating_mul(10);
-                Remains::Main(stat.pid, Moment(self.now.0.saturating_sub(age)))
+                let job = birth.filter(|it| it.pid == stat.pid).map_or(Job::Main, |it| it.job);
+                Remains::Process(job, stat.pid, Moment(self.now.0.saturating_sub(age)))
             }
             None => self.look_for_rest(&name, state, birth.as_ref(), definition.policy.kill),
         };
-        if !is_here && !matches!(found, Remains::Main(..) | Remains::Group(_)) {
+        if !is_here && !matches!(found, Remains::Process(..) | Remains::Group(_)) {
             return None;
         }
         let spec = parse(&definition.text, &self.defaults).ok();
         let text = digest(&definition.text);
         let slot = self.supervisor.adopt(record.into_service(definition), found, self.now)?;
         match (found, stat) {
-            (Remains::Main(pid, _), Some(stat)) => {
+            (Remains::Process(_, pid, _), Some(stat)) => {
                 self.legacy.taken += 1;
                 let birth = birth.filter(|birth| birth.is_of(pid, stat.started));
                 self.keep(slot, &stat, birth);
@@ -373,7 +377,8 @@ impl Daemon {
 
     /// Writes down and watches a main process that was taken up.
     fn keep(&mut self, slot: Slot, stat: &Stat, birth: Option<Birth>) {
-        let unknown = Birth { pid: stat.pid, born: (0, 0), text: 0, values: 0, pipes: [0; 3] };
+        let job = Job::Main;
+        let unknown = Birth { pid: stat.pid, job, born: (0, 0), text: 0, values: 0, pipes: [0; 3] };
         let birth = Birth { born: (stat.started, stat.started), ..birth.unwrap_or(unknown) };
         let written = self.legacy.ledger.as_mut().map(|it| it.write_birth(slot.index(), &birth));
         if let Some(Err(error)) = written {

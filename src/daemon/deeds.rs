@@ -10,9 +10,9 @@ use nix::libc;
 
 use super::pipes::Run;
 use super::report::{Level, report};
-use super::{Daemon, logger, spawn};
+use super::{Daemon, logger, spawn, tasks};
 use crate::config::{Signal, Spec, Whom};
-use crate::supervise::{Action, Event, Exit, Fault, Outcome, Pid, Slot, Step};
+use crate::supervise::{Action, Event, Exit, Fault, Job, Outcome, Pid, Slot, Stage, Step};
 use crate::sys::child::{self, Program, Word};
 use crate::sys::streams::Source;
 
@@ -21,6 +21,20 @@ const CONT: Signal = Signal(18);
 
 fn fault(step: Step, error: &io::Error) -> Fault {
     Fault { step, errno: error.raw_os_error().unwrap_or(libc::EIO) }
+}
+
+/// Why nothing was forked.
+enum Unspawned {
+    /// It could not be.
+    Fault(Fault),
+    /// The condition of this number is not met.
+    Unmet(u8),
+}
+
+impl From<Fault> for Unspawned {
+    fn from(fault: Fault) -> Unspawned {
+        Unspawned::Fault(fault)
+    }
 }
 
 impl Daemon {
@@ -36,12 +50,20 @@ impl Daemon {
         }
         match outcome.action {
             None => {}
-            Some(Action::Spawn) => match self.spawn(slot) {
+            Some(Action::Spawn(job)) => match self.spawn(slot, job) {
                 Ok((pid, ear)) => {
                     self.supervisor.step(slot, Event::Spawned(pid), self.now);
                     self.listen(pid, ear);
                 }
-                Err(fault) => self.supervisor.step(slot, Event::SpawnFailed(fault), self.now),
+                Err(Unspawned::Unmet(which)) => {
+                    self.supervisor.step(slot, Event::Unmet(which), self.now);
+                }
+                Err(Unspawned::Fault(fault)) => {
+                    if job == Job::Finish {
+                        self.tell_unfinished(slot, fault);
+                    }
+                    self.supervisor.step(slot, Event::SpawnFailed(fault), self.now);
+                }
             },
             Some(Action::Signal { pid, signal, whom }) => {
                 if outcome.before.pid().is_some() {
@@ -65,19 +87,27 @@ impl Daemon {
         }
     }
 
-    fn spawn(&mut self, slot: Slot) -> Result<(Pid, OwnedFd), Fault> {
+    fn spawn(&mut self, slot: Slot, job: Job) -> Result<(Pid, OwnedFd), Unspawned> {
         let failed = Fault { step: Step::Parse, errno: libc::EINVAL };
         let service = self.supervisor.get(slot).ok_or(failed)?;
-        let spec = self.spec(slot).ok_or(failed)?;
+        let mut spec = self.spec(slot).ok_or(failed)?;
+        if let Some(which) = tasks::unmet(service, &spec) {
+            return Err(Unspawned::Unmet(which));
+        }
         let is_logger = *service.name == *logger::NAME;
         self.watch_files(slot, &spec);
         let service = self.supervisor.get(slot).ok_or(failed)?;
+        let cmd = tasks::dress(&mut spec, job);
         let mut program = spawn::prepare(&service.name, &spec)?;
-        if let Some(main) = self.ends.main.as_ref().filter(|it| *it.name == *service.name) {
+        let main = self.ends.main.as_ref().filter(|_| job == Job::Main);
+        if let Some(main) = main.filter(|it| *it.name == *service.name) {
             main.adapt(&mut program);
         }
         let name = service.name.clone();
-        self.pass_sockets(slot, &spec, &mut program)?;
+        tasks::tell_facts(&mut program, service, job);
+        if job == Job::Main {
+            self.pass_sockets(slot, &spec, &mut program)?;
+        }
         let run = self.connect_streams(&spec, &mut program)?;
         program.cgroup = self.prepare_cgroup(slot, &name, &spec)?;
         // Ours until the child has its own.
@@ -88,9 +118,10 @@ impl Daemon {
             program.passed = passed.iter().map(AsRawFd::as_raw_fd).collect();
         }
         let text = &self.supervisor.get(slot).ok_or(failed)?.definition.text;
-        let register = self.legacy.register(slot, &mut program, &spec, text);
+        spec.cmd = cmd;
+        let register = self.legacy.register((slot, job), &mut program, &spec, text);
         let child = child::spawn(&program, self.null.as_fd(), Some(&register))?;
-        self.keep_pipes(slot, run, &spec, child.0);
+        self.keep_pipes(slot, run, &spec, (job == Job::Main).then_some(child.0));
         Ok(child)
     }
 
@@ -155,9 +186,14 @@ impl Daemon {
         // Removed by hand: a copy in a child that was forked meanwhile would
         // keep it in the poll after we close ours (epoll(7)).
         let _ = self.poll.registry().deregister(&mut SourceFd(&ear.as_raw_fd()));
-        if let Some(slot) = self.supervisor.find_pid(pid) {
-            self.supervisor.step(slot, event, self.now);
+        let Some(slot) = self.supervisor.find_pid(pid) else { return };
+        if let Some(Word::Fault(fault)) = word {
+            let stage = self.supervisor.get(slot).map(|it| it.stage);
+            if stage == Some(Stage::Finish) {
+                self.tell_unfinished(slot, fault);
+            }
         }
+        self.supervisor.step(slot, event, self.now);
     }
 
     /// Signals a main process that is not reaped, and its group.
@@ -185,6 +221,7 @@ impl Daemon {
             return;
         }
         let exit = self.blame(slot, exit);
+        self.tell_finished(slot, exit);
         let left = self.has_family(slot, pid);
         self.supervisor.step(slot, Event::Exited { exit, left }, self.now);
         self.clearing.extend(left.then_some((slot, false)));

@@ -6,13 +6,14 @@ use super::Daemon;
 use super::family::{Census, Head};
 use super::report::{Level, report};
 use crate::config::{Kind, Whom};
-use crate::supervise::{Event, Exit, Pid, Slot};
+use crate::supervise::{Event, Exit, Job, Pid, Slot};
 
 impl Daemon {
     /// Whether a service lives on in another process now that this one has ended.
     pub(super) fn has_moved(&mut self, slot: Slot, pid: Pid, exit: Exit) -> bool {
         let Some(service) = self.supervisor.get(slot) else { return false };
-        if service.definition.policy.kind != Kind::Forking || exit != Exit::Code(0) {
+        let is_forking = service.definition.policy.kind == Kind::Forking;
+        if !is_forking || exit != Exit::Code(0) || service.spawned_job() != Job::Main {
             return false;
         }
         let command = self.spec(slot).and_then(|spec| spec.cmd.into_iter().next());

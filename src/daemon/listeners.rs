@@ -147,10 +147,13 @@ impl Daemon {
                 // What cannot be opened is told when it is to be started.
                 let _ = self.spec(slot).map(|spec| self.open_sockets(slot, &spec));
             }
-            State::Starting { .. }
+            State::Unmet { .. }
+            | State::Starting { .. }
             | State::Up { .. }
             | State::Stopping { .. }
-            | State::Clearing { .. } => self.listeners.unwatch(slot, registry),
+            | State::Clearing { .. }
+            | State::Ending
+            | State::Finishing { .. } => self.listeners.unwatch(slot, registry),
         }
     }
 

@@ -189,14 +189,15 @@ impl Daemon {
         Ok(passed)
     }
 
-    /// Takes the pipes of a run that has begun.
-    pub(super) fn keep_pipes(&mut self, slot: Slot, run: Run, spec: &Spec, pid: Pid) {
+    /// Takes the pipes of what was just forked; of a run that has begun as this
+    /// process, if it is one.
+    pub(super) fn keep_pipes(&mut self, slot: Slot, run: Run, spec: &Spec, begun: Option<Pid>) {
         if let (Some(logs), Some(service)) = (&mut self.logs, self.supervisor.get(slot)) {
             if spec.log.truncate {
                 logs.say(&clear(&service.name));
             }
         }
-        self.take_pipes(slot, run, Some(pid));
+        self.take_pipes(slot, run, begun);
     }
 
     /// Takes pipes, and has going-log read those of output.

@@ -189,10 +189,13 @@ impl Daemon {
             }
             State::Waiting
             | State::Listening
+            | State::Unmet { .. }
             | State::Starting { .. }
             | State::Up { .. }
             | State::Stopping { .. }
             | State::Clearing { .. }
+            | State::Ending
+            | State::Finishing { .. }
             | State::Quarantined { .. } => false,
         }
     }

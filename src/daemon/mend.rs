@@ -17,6 +17,7 @@ use super::pipes::Which;
 use super::report::{Level, report};
 use super::stat::Stat;
 use super::state::Ledger;
+use crate::supervise::record::Birth;
 use crate::supervise::{Moment, Pid, Slot, State};
 
 /// Often enough for people to see that it works again, and too seldom to be in the way
@@ -143,7 +144,8 @@ impl Daemon {
         let Ok(stat) = head.map_or(Ok(None), Stat::look) else { return false };
         let birth = stat.and_then(|stat| {
             let (spec, text) = (self.spec(slot)?, &service.definition.text);
-            Some(birth_of(stat.pid, stat.started, &spec, text, self.pipes_of(slot)))
+            let birth = birth_of(stat.pid, stat.started, &spec, text, self.pipes_of(slot));
+            Some(Birth { job: service.spawned_job(), ..birth })
         });
         let Some(ledger) = &mut self.legacy.ledger else { return false };
         let lived = ledger.write(slot.index(), self.supervisor.get(slot));

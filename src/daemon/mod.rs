@@ -38,6 +38,7 @@ mod start;
 mod stat;
 mod state;
 mod status;
+mod tasks;
 mod tell;
 mod trace;
 mod upgrade;

@@ -87,6 +87,7 @@ impl Daemon {
             // At once, or the outcomes of a thousand files would pile up.
             daemon.follow_up();
         });
+        self.look_at_conditions();
     }
 
     /// Tells `each` what of the directory is not as we know it.

@@ -160,6 +160,9 @@ impl Daemon {
             State::Down
             | State::Waiting
             | State::Listening
+            | State::Unmet { .. }
+            | State::Ending
+            | State::Finishing { .. }
             | State::Starting { .. }
             | State::Up { .. }
             | State::Quarantined { .. }

@@ -15,7 +15,7 @@ use nix::fcntl::{self, OFlag, OpenHow, ResolveFlag};
 use nix::sys::stat::{Mode, SFlag, fstat};
 use nix::unistd::{self, AccessFlags, Gid, Group, Uid, User};
 
-pub use self::faults::{explain, shown};
+pub use self::faults::{explain, explain_death, shown};
 
 use self::environment::Environment;
 use super::trace;

@@ -325,10 +325,8 @@ impl Daemon {
         let is_alone = !options.is_directory_given;
         let main = MainCommand::new(options.command, &options.given, is_alone).map(Box::new);
         let now = sys::monotonic();
-        // The standard hasher's keys are random, and so good enough as dice.
-        let seed = RandomState::new().build_hasher().finish() & u64::from(u32::MAX);
         Ok(Daemon {
-            supervisor: Supervisor::new(u32::try_from(seed).unwrap_or(1)),
+            supervisor: Supervisor::new(seed()),
             reporter,
             directory,
             defaults: options.defaults,
@@ -359,4 +357,10 @@ impl Daemon {
             now,
         })
     }
+}
+
+/// The standard hasher's keys are random, and so good enough as dice.
+fn seed() -> u32 {
+    let seed = RandomState::new().build_hasher().finish() & u64::from(u32::MAX);
+    u32::try_from(seed).unwrap_or(1)
 }

@@ -6,10 +6,11 @@ use super::events::millis;
 use super::pipes::Which;
 use super::server::Client;
 use super::{Daemon, spawn};
+use crate::config::care::show_condition;
 use crate::config::keys;
 use crate::config::{Signal, Spec, Stream};
 use crate::protocol::{self, put, put_number};
-use crate::supervise::{Death, Exit, Moment, Pid, Service, Slot, State, Strike};
+use crate::supervise::{Death, Exit, Moment, Pid, Service, Slot, Stage, State, Strike};
 use crate::sys;
 
 impl Daemon {
@@ -64,6 +65,11 @@ impl Daemon {
             put(out, "description", &spec.description);
         }
         put_state(out, service);
+        put_stage(out, service);
+        if let State::Unmet { which } = service.state {
+            let condition = spec.conditions.get(usize::from(which)).filter(|_| is_trusted);
+            put(out, "unmet", &condition.map_or("in its file".to_owned(), show_condition));
+        }
         if let Some((Pid(pid), since)) = service.state.run() {
             put_number(out, "pid", u64::try_from(pid).unwrap_or(0));
             put_number(out, "uptime-ms", millis(now.since(since)));
@@ -81,7 +87,7 @@ impl Daemon {
         }
         if let Some(deadline) = service.state.deadline() {
             put_number(out, "next-ms", millis(deadline.since(now)));
-            put(out, "next", next(service.state));
+            put(out, "next", next(service));
         }
         if let State::Stopping { step, .. } | State::Clearing { step, .. } = service.state {
             let sent = service.definition.policy.stop.get(usize::from(step));
@@ -178,16 +184,38 @@ pub(super) fn put_outcome(out: &mut Vec<u8>, service: &Service, outcome: (&str, 
     protocol::end(out);
 }
 
+/// How far a start has come, and whose end is awaited.
+fn put_stage(out: &mut Vec<u8>, service: &Service) {
+    let is_starting = matches!(service.state, State::Starting { .. });
+    let is_stopping = matches!(service.state, State::Stopping { .. } | State::Clearing { .. });
+    let stage = match service.stage {
+        Stage::Setup | Stage::Prepared if is_starting || is_stopping => "setup",
+        Stage::Running if is_starting => "unready",
+        Stage::Finish if is_stopping => "finish",
+        Stage::Fresh
+        | Stage::Setup
+        | Stage::Prepared
+        | Stage::Forked
+        | Stage::Running
+        | Stage::Finish => return,
+    };
+    put(out, "stage", stage);
+}
+
 /// What the deadline of a state is for.
-fn next(state: State) -> &'static str {
-    match state {
+fn next(service: &Service) -> &'static str {
+    match service.state {
+        State::Starting { .. } if service.is_proving_itself() => "ready",
+        State::Finishing { .. } => "kill",
         State::Quarantined { .. } => "start",
         State::Stopping { .. } | State::Clearing { .. } => "signal",
         State::Starting { .. }
         | State::Down
         | State::Waiting
         | State::Listening
+        | State::Unmet { .. }
         | State::Up { .. }
+        | State::Ending
         | State::Done
         | State::Failed => "give-up",
     }
@@ -221,6 +249,8 @@ pub(super) fn put_death(out: &mut Vec<u8>, prefix: &str, death: &Death, now: Mom
         Strike::Burst => "burst",
         Strike::Fault => "fault",
         Strike::Work => "work",
+        Strike::Setup => "setup",
+        Strike::Unready => "unready",
     });
     if let Some(strike) = strike {
         put(out, &key("strike"), strike);
@@ -230,7 +260,7 @@ pub(super) fn put_death(out: &mut Vec<u8>, prefix: &str, death: &Death, now: Mom
 /// Why a program never ran; without a spec, without what only its file tells.
 fn put_fault(out: &mut Vec<u8>, prefix: &str, death: &Death, spec: Option<&Spec>) {
     if let Some(fault) = death.fault {
-        let why = spec.map(|spec| spawn::explain(fault, spec).0);
+        let why = spec.map(|spec| spawn::explain_death(death, fault, spec).0);
         let why = why.unwrap_or_else(|| format!("Can't start: {}", sys::describe(fault.errno)));
         put(out, &format!("{prefix}fault"), &why);
     }

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use super::report::{Level, Reporter, report};
 use super::{Daemon, spawn, sys};
+use crate::config::care::show_condition;
 use crate::config::parse::line_of;
 use crate::config::words::show_duration;
 use crate::config::{Burst, Restart, Signal, Spec, Whom};
 use crate::supervise::{
-    Action, Death, Exit, Fault, Moment, Outcome, Pid, Service, State, Step, Strike,
+    Action, Death, Exit, Fault, Moment, Outcome, Pid, Service, Stage, State, Step, Strike,
 };
 
 impl Daemon {
@@ -18,14 +19,18 @@ impl Daemon {
     pub(super) fn tell(&mut self, outcome: &Outcome) {
         let Some(service) = self.supervisor.get(outcome.slot) else { return };
         let name = &service.name;
-        let is_death = outcome.before.is_alive() && !outcome.after.is_alive();
+        let is_prepared = service.stage == Stage::Prepared;
+        let is_death = outcome.before.is_alive() && !outcome.after.is_alive() && !is_prepared;
         let death = service.last().filter(|_| is_death);
         // To wait for one's turn is nothing to tell, but what led to it may be.
-        if outcome.before != outcome.after && (death.is_some() || outcome.after != State::Waiting) {
+        let is_silent = matches!(outcome.after, State::Waiting | State::Finishing { .. });
+        if outcome.before != outcome.after && (death.is_some() || !is_silent) {
             self.events_ring.change(self.now, name, (outcome.before, outcome.after), death);
         }
         let fault = service.last().and_then(|death| death.fault);
-        let spec = fault.and_then(|_| self.spec(outcome.slot)).unwrap_or_default();
+        let is_unmet = matches!(outcome.after, State::Unmet { .. });
+        let spec = (fault.is_some() || is_unmet).then(|| self.spec(outcome.slot)).flatten();
+        let spec = spec.unwrap_or_default();
         let reporter = &mut self.reporter;
         if outcome.action == Some(Action::Forget) {
             tell_end(reporter, service, outcome.before);
@@ -36,6 +41,22 @@ impl Daemon {
             return;
         }
         match outcome.after {
+            State::Starting { pid, .. } if service.stage == Stage::Setup => {
+                report!(reporter, Level::Info, "{name}: setting up (pid {})", pid.0)
+            }
+            State::Starting { pid, .. } if service.stage == Stage::Running => {
+                report!(reporter, Level::Debug, "{name}: runs, but is not ready (pid {})", pid.0)
+            }
+            State::Waiting if is_prepared => report!(reporter, Level::Debug, "{name}: set up"),
+            State::Unmet { which } => {
+                let which = spec.conditions.get(usize::from(which)).map(show_condition);
+                let which = which.unwrap_or_default();
+                report!(reporter, Level::Info, "{name}: not started ({which} is not met)");
+            }
+            State::Ending => report!(reporter, Level::Debug, "{name}: ended, its finish is next"),
+            State::Finishing { pid, .. } => {
+                report!(reporter, Level::Debug, "{name}: finishing (pid {})", pid.0)
+            }
             State::Starting { pid, .. } => {
                 report!(reporter, Level::Debug, "{name}: forked (pid {})", pid.0)
             }
@@ -61,13 +82,14 @@ impl Daemon {
     /// Says in the service's log how a run ended.
     pub(super) fn mark_change(&mut self, outcome: &Outcome) {
         let Some(service) = self.supervisor.get(outcome.slot) else { return };
-        let has_ended = outcome.before.pid().is_some() && outcome.after.pid().is_none();
+        let has_ended = outcome.has_died && outcome.before.pid().is_some();
         let Some(death) = service.last().filter(|_| has_ended) else { return };
+        let what = if death.strike == Some(Strike::Setup) { "setup: " } else { "" };
         let ran = show_duration(round(death.ran));
         let text = match death.exit {
             // While there was no going, or none whose child it was.
-            Some(Exit::Unknown) => format!("ended unseen, after {ran} at most"),
-            _ => format!("{} after {ran}", how(Some(death))),
+            Some(Exit::Unknown) => format!("{what}ended unseen, after {ran} at most"),
+            _ => format!("{what}{} after {ran}", how(Some(death))),
         };
         self.mark(outcome.slot, &text);
     }
@@ -94,10 +116,9 @@ fn round(ran: Duration) -> Duration {
     if ran.as_secs() < 10 { ran } else { Duration::from_secs(ran.as_secs()) }
 }
 
-/// Something of the service runs on and was, or will be, told to stop.
-fn tell_signal(reporter: &mut Reporter, service: &Service, outcome: &Outcome, now: Moment) {
-    let name = &service.name;
-    let order = match outcome.action {
+/// What is sent, and to whom.
+fn order_of(outcome: &Outcome) -> String {
+    match outcome.action {
         Some(Action::Signal { pid, signal, whom }) => {
             let whom = match whom {
                 Whom::Process => "process",
@@ -107,9 +128,23 @@ fn tell_signal(reporter: &mut Reporter, service: &Service, outcome: &Outcome, no
             };
             format!("{signal} to {whom} {}", pid.0)
         }
-        Some(Action::Spawn | Action::Forget) | None => "it was told already".to_owned(),
-    };
+        Some(Action::Spawn(_) | Action::Forget) | None => "it was told already".to_owned(),
+    }
+}
+
+/// Something of the service runs on and was, or will be, told to stop.
+fn tell_signal(reporter: &mut Reporter, service: &Service, outcome: &Outcome, now: Moment) {
+    let name = &service.name;
+    let order = order_of(outcome);
     match (outcome.before, outcome.after) {
+        (State::Finishing { .. }, State::Stopping { .. }) => {
+            let waited = show_duration(service.definition.policy.care.finish_timeout);
+            let what = "finish is not done after";
+            report!(reporter, Level::Warning, "{name}: {what} {waited}, sending {order}");
+        }
+        (State::Starting { .. }, State::Clearing { .. }) if service.stage == Stage::Prepared => {
+            report!(reporter, Level::Info, "{name}: stopping what its setup left ({order})");
+        }
         (State::Starting { .. } | State::Up { .. }, State::Clearing { group, .. }) => {
             let how = how(service.last());
             report!(
@@ -185,7 +220,8 @@ fn tell_listening(reporter: &mut Reporter, service: &Service, is_death: bool) {
 /// Why the program never ran, with the line of the file that says so.
 fn tell_fault(reporter: &mut Reporter, service: &Service, fault: Fault, spec: &Spec) {
     let (name, text) = (&service.name, &service.definition.text);
-    let (sentence, key) = spawn::explain(fault, spec);
+    let Some(death) = service.last() else { return };
+    let (sentence, key) = spawn::explain_death(&death, fault, spec);
     let place = match line_of(text, key) {
         0 => key.to_owned(),
         line => format!("{key}, line {line}"),
@@ -198,6 +234,9 @@ fn tell_verdict(reporter: &mut Reporter, service: &Service, after: State, now: M
     let (name, strikes) = (&service.name, service.strikes);
     let Some(death) = service.last() else { return };
     let fact = match death.exit {
+        Some(_) if death.strike == Some(Strike::Setup) => {
+            format!("{name} was not started, its setup failed after: {}s", death.ran.as_secs())
+        }
         Some(_) => format!("{name} terminated after: {}s", death.ran.as_secs()),
         None => format!("{name} was not started"),
     };
@@ -220,7 +259,10 @@ fn tell_verdict(reporter: &mut Reporter, service: &Service, after: State, now: M
         | State::Starting { .. }
         | State::Up { .. }
         | State::Stopping { .. }
-        | State::Clearing { .. } => {}
+        | State::Clearing { .. }
+        | State::Unmet { .. }
+        | State::Ending
+        | State::Finishing { .. } => {}
     }
 }
 
@@ -243,7 +285,8 @@ fn tell_quarantine(
         );
         return;
     }
-    let is_short = death.exit.is_some() && death.ran < policy.min_uptime;
+    let is_setup = death.strike == Some(Strike::Setup);
+    let is_short = death.exit.is_some() && death.ran < policy.min_uptime && !is_setup;
     let limit = if is_short {
         format!(" (limit: {})", show_duration(policy.min_uptime))
     } else {
@@ -253,6 +296,7 @@ fn tell_quarantine(
         (Some(Strike::Burst), Some(Burst { count, within })) => {
             format!("; crash loop: {count} deaths within {}", show_duration(within))
         }
+        (Some(Strike::Unready), _) => "; never ready".to_owned(),
         _ => String::new(),
     };
     let strike = match death.strike {
@@ -272,12 +316,16 @@ fn tell_quarantine(
 
 /// How a process ended, in words.
 fn how(death: Option<Death>) -> String {
-    match death.and_then(|death| death.exit) {
-        None => "never ran".to_owned(),
-        Some(Exit::Code(code)) => format!("exit status {code}"),
-        Some(Exit::Signal { signal, core: false }) => format!("killed by {signal}"),
-        Some(Exit::Signal { signal, core: true }) => format!("killed by {signal}, core dumped"),
-        Some(Exit::Memory) => "killed by the kernel for memory".to_owned(),
-        Some(Exit::Unknown) => "exit unknown".to_owned(),
+    death.and_then(|death| death.exit).map_or("never ran".to_owned(), ended)
+}
+
+/// The same of any process.
+pub(super) fn ended(exit: Exit) -> String {
+    match exit {
+        Exit::Code(code) => format!("exit status {code}"),
+        Exit::Signal { signal, core: false } => format!("killed by {signal}"),
+        Exit::Signal { signal, core: true } => format!("killed by {signal}, core dumped"),
+        Exit::Memory => "killed by the kernel for memory".to_owned(),
+        Exit::Unknown => "exit unknown".to_owned(),
     }
 }

@@ -20,6 +20,8 @@ pub enum State {
     Stopping,
     /// Dead; what it left behind is being stopped.
     Clearing,
+    /// Over; its finish runs, or is about to.
+    Finishing,
     /// Died too soon, and is held back.
     Quarantined,
     /// Ended as it should.
@@ -32,7 +34,7 @@ pub enum State {
 
 impl State {
     /// All of them, in the order of a life.
-    pub const ALL: [State; 11] = [
+    pub const ALL: [State; 12] = [
         State::Down,
         State::Waiting,
         State::Listening,
@@ -40,6 +42,7 @@ impl State {
         State::Up,
         State::Stopping,
         State::Clearing,
+        State::Finishing,
         State::Quarantined,
         State::Done,
         State::Failed,
@@ -49,13 +52,14 @@ impl State {
     /// The word of a state of the core, which does not know who is disabled.
     pub fn of(state: &supervise::State) -> State {
         match state {
-            supervise::State::Down => State::Down,
+            supervise::State::Down | supervise::State::Unmet { .. } => State::Down,
             supervise::State::Waiting => State::Waiting,
             supervise::State::Listening => State::Listening,
             supervise::State::Starting { .. } => State::Starting,
             supervise::State::Up { .. } => State::Up,
             supervise::State::Stopping { .. } => State::Stopping,
             supervise::State::Clearing { .. } => State::Clearing,
+            supervise::State::Ending | supervise::State::Finishing { .. } => State::Finishing,
             supervise::State::Quarantined { .. } => State::Quarantined,
             supervise::State::Done => State::Done,
             supervise::State::Failed => State::Failed,
@@ -72,6 +76,7 @@ impl State {
             State::Up => "up",
             State::Stopping => "stopping",
             State::Clearing => "clearing",
+            State::Finishing => "finishing",
             State::Quarantined => "quarantined",
             State::Done => "done",
             State::Failed => "failed",

@@ -2,8 +2,9 @@
 //! somebody wants to talk to it. Who waits for that is started by nothing else, and
 //! never more often than `burst` allows.
 
-use super::facts::{Action, Moment, State, Stay, Want};
+use super::facts::{Action, Moment};
 use super::service::Service;
+use super::state::{State, Stay, Want};
 use crate::config::Start;
 
 impl Service {
@@ -20,7 +21,7 @@ impl Service {
             Start::Auto => self.renew(),
             Start::OnDemand => {
                 self.renew();
-                self.state = if self.is_wanted() { self.ready() } else { self.state };
+                self.state = if self.is_wanted() { self.poised() } else { self.state };
                 None
             }
         }
@@ -41,7 +42,7 @@ impl Service {
     }
 
     /// The state of one that is wanted and may run.
-    pub(super) fn ready(&self) -> State {
+    pub(super) fn poised(&self) -> State {
         match self.definition.policy.start {
             Start::OnDemand => State::Listening,
             Start::Auto | Start::Manual => State::Waiting,

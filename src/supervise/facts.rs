@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use super::state::Stay;
 use crate::config::{Policy, Signal, Whom};
 
 /// Milliseconds on the monotonic clock. Cut, never rounded up, so that a wait
@@ -57,125 +58,6 @@ impl Deref for HeldPolicy {
     }
 }
 
-/// What the operator asked for last. Accidents never change it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Want {
-    /// Keep it going.
-    Up,
-    /// Leave it down.
-    Down,
-}
-
-/// Whether there is a place for the service at all; overrides what is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stay {
-    /// Its file is there and going goes on.
-    Here,
-    /// Its file is gone: forget it as soon as nothing of it runs.
-    Gone,
-    /// Going itself is about to end.
-    Closing,
-}
-
-/// How things are. Only events change it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// Nothing runs and nothing will.
-    Down,
-    /// Wanted, and to be spawned when its turn comes.
-    Waiting,
-    /// Wanted, and started by the first connection to one of its sockets.
-    Listening,
-    /// Forked, but its program does not run yet.
-    Starting {
-        /// The child.
-        pid: Pid,
-        /// When it was forked.
-        since: Moment,
-        /// When its start has failed.
-        give_up: Moment,
-    },
-    /// Its program runs.
-    Up {
-        /// The main process.
-        pid: Pid,
-        /// When it was forked.
-        since: Moment,
-    },
-    /// Told to stop, and not dead yet.
-    Stopping {
-        /// The main process.
-        pid: Pid,
-        /// When it was forked.
-        since: Moment,
-        /// Which signal of the stop sequence was sent last; its length is KILL.
-        step: u8,
-        /// When the next one is due.
-        next_at: Moment,
-    },
-    /// The main process is dead; what it left behind is being stopped.
-    Clearing {
-        /// The process group, named after the dead main process.
-        group: Pid,
-        /// As in `Stopping`.
-        step: u8,
-        /// As in `Stopping`.
-        next_at: Moment,
-    },
-    /// Died too soon, and is held back.
-    Quarantined {
-        /// When it is started again.
-        until: Moment,
-    },
-    /// Ended as it should, and is not started again.
-    Done,
-    /// Given up.
-    Failed,
-}
-
-impl State {
-    /// The main process and when it was forked, while there is one.
-    pub fn run(&self) -> Option<(Pid, Moment)> {
-        match *self {
-            State::Starting { pid, since, .. }
-            | State::Up { pid, since }
-            | State::Stopping { pid, since, .. } => Some((pid, since)),
-            State::Down
-            | State::Waiting
-            | State::Listening
-            | State::Clearing { .. }
-            | State::Quarantined { .. }
-            | State::Done
-            | State::Failed => None,
-        }
-    }
-
-    /// The main process, while there is one.
-    pub fn pid(&self) -> Option<Pid> {
-        self.run().map(|(pid, _)| pid)
-    }
-
-    /// When something is to happen by itself, if it is.
-    pub fn deadline(&self) -> Option<Moment> {
-        match *self {
-            State::Starting { give_up, .. } => Some(give_up),
-            State::Stopping { next_at, .. } | State::Clearing { next_at, .. } => Some(next_at),
-            State::Quarantined { until } => Some(until),
-            State::Down
-            | State::Waiting
-            | State::Listening
-            | State::Up { .. }
-            | State::Done
-            | State::Failed => None,
-        }
-    }
-
-    /// Whether a process of the service is, or may be, alive.
-    pub fn is_alive(&self) -> bool {
-        self.pid().is_some() || matches!(self, State::Clearing { .. })
-    }
-}
-
 /// How a process ended (waitid(2)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -194,11 +76,22 @@ pub enum Exit {
     Unknown,
 }
 
+/// What can be spawned for a service, one at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Job {
+    /// Its main process.
+    Main,
+    /// What comes before that.
+    Setup,
+    /// What comes after it.
+    Finish,
+}
+
 /// What a new going finds of a service that an earlier one kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Remains {
     /// This process, which was forked then.
-    Main(Pid, Moment),
+    Process(Job, Pid, Moment),
     /// Others of the group that is named after its dead main process.
     Group(Pid),
     /// Nothing.
@@ -242,7 +135,7 @@ pub enum Step {
     Directory,
     /// execve(2).
     Execute,
-    /// It did not get to its program in time.
+    /// It was not ready in time.
     Late,
     /// One of the files of variables could not be read.
     EnvFile(u8),
@@ -391,6 +284,10 @@ pub enum Strike {
     Fault,
     /// A oneshot did not do its work.
     Work,
+    /// Its setup failed.
+    Setup,
+    /// It died, or time was up, before it was ready.
+    Unready,
 }
 
 /// The end of a run, or of an attempt at one.
@@ -433,13 +330,19 @@ pub enum Event {
     Spawned(Pid),
     /// It could not be forked, or not even prepared.
     SpawnFailed(Fault),
+    /// The condition of this number is not met, so it was not even forked.
+    Unmet(u8),
+    /// Its conditions are worth another look.
+    Look,
     /// Its program runs.
     Executed,
+    /// It is ready.
+    Ready,
     /// Its program could not be run; the death of the child follows.
     ExecFailed(Fault),
     /// Its main process ended well, and it lives on in this one.
     Moved(Pid),
-    /// Its main process died.
+    /// Its main process, its setup or its finish died.
     Exited {
         /// How.
         exit: Exit,
@@ -460,11 +363,11 @@ pub enum Event {
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// Fork and exec, then `Spawned` or `SpawnFailed`.
-    Spawn,
+    /// Fork and exec, then `Spawned` or `SpawnFailed`; or `Unmet`.
+    Spawn(Job),
     /// Send a signal.
     Signal {
-        /// The main process, or the group named after it.
+        /// The process, or the group named after it.
         pid: Pid,
         /// What.
         signal: Signal,

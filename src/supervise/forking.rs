@@ -1,7 +1,8 @@
 //! A daemon that leaves its parent: the service is another process from then on.
 
-use super::facts::{Action, Moment, Pid, State};
+use super::facts::{Action, Moment, Pid};
 use super::service::Service;
+use super::state::{Stage, State};
 
 impl Service {
     /// Its main process ended well and left its work to `pid`. What was being stopped
@@ -10,8 +11,9 @@ impl Service {
         if let State::Stopping { since, step, .. } = self.state {
             return self.stop_process(pid, since, step, now);
         }
-        if let Some((_, since)) = self.state.run() {
+        if let State::Starting { since, .. } | State::Up { since, .. } = self.state {
             self.state = State::Up { pid, since };
+            self.stage = Stage::Running;
         }
         None
     }

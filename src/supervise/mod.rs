@@ -4,12 +4,14 @@
 
 mod adopt;
 mod bytes;
+mod course;
 mod demand;
 mod facts;
 mod forking;
 pub mod record;
 mod rest;
 mod service;
+mod state;
 mod supervisor;
 mod verdict;
 #[cfg(test)]
@@ -17,8 +19,8 @@ mod walk;
 
 pub use bytes::digest;
 pub use facts::{
-    Action, Death, Definition, Event, Exit, Fault, Moment, Pid, Remains, State, Stay, Step, Strike,
-    Want,
+    Action, Death, Definition, Event, Exit, Fault, Job, Moment, Pid, Remains, Step, Strike,
 };
 pub use service::Service;
+pub use state::{Stage, State, Stay, Want};
 pub use supervisor::{Outcome, Slot, Supervisor};

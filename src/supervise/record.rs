@@ -9,8 +9,9 @@
 use std::time::Duration;
 
 use super::bytes::{Reader, Writer, checksum, seal, unseal};
-use super::facts::{Death, Definition, Exit, Fault, Moment, Pid, State, Stay, Step, Strike, Want};
+use super::facts::{Death, Definition, Exit, Fault, Job, Moment, Pid, Step, Strike};
 use super::service::Service;
+use super::state::{Stage, State, Stay, Want};
 use super::verdict::{History, REMEMBERED};
 use crate::config::names::{self, NAME_MAX, Name};
 use crate::config::{Policy, Signal};
@@ -24,14 +25,17 @@ pub const BIRTH_AT: usize = 448;
 /// How long it is.
 pub const BIRTH_SIZE: usize = 64;
 
+/// Above which bit of the pid the job stands.
+const JOB_AT: u32 = 24;
+
 /// Changes with the form of the header or of a record.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 const MAGIC: [u8; 8] = *b"going\0st";
 
 /// So many times of death are kept for `burst`: what fits. Longer bursts are
 /// noticed later after going's own death.
-const BURST_MAX: usize = 46;
+const BURST_MAX: usize = 44;
 
 /// The head of a state file: whose it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +55,8 @@ pub struct Header {
 pub struct Birth {
     /// The process.
     pub pid: Pid,
+    /// What it is to the service.
+    pub job: Job,
     /// It was forked in one of these ticks since boot; the pid alone may be
     /// another's by now.
     pub born: (u64, u64),
@@ -108,6 +114,9 @@ impl Writer<'_> {
             State::Done => (7, none, never, 0, never),
             State::Failed => (8, none, never, 0, never),
             State::Listening => (9, none, never, 0, never),
+            State::Unmet { which } => (10, none, never, which, never),
+            State::Ending => (11, none, never, 0, never),
+            State::Finishing { pid, since, kill_at } => (12, pid, since, 0, kill_at),
         };
         self.byte(number);
         self.byte(step);
@@ -136,6 +145,8 @@ impl Writer<'_> {
             Some(Strike::Burst) => 2,
             Some(Strike::Fault) => 3,
             Some(Strike::Work) => 4,
+            Some(Strike::Setup) => 5,
+            Some(Strike::Unready) => 6,
         });
         self.flag(death.ordered);
     }
@@ -144,6 +155,7 @@ impl Writer<'_> {
         let Some(history) = history else { return self.flag(false) };
         self.flag(true);
         self.duration(history.lived);
+        self.pid(history.pid.unwrap_or(Pid(0)));
         let count = history.recent.len().min(REMEMBERED);
         self.byte(u8::try_from(count).unwrap_or(0));
         history.recent.iter().take(count).for_each(|death| self.death(death));
@@ -157,6 +169,10 @@ impl Writer<'_> {
         }
     }
 }
+
+/// A stage's number in a record is its place here.
+const STAGES: [Stage; 6] =
+    [Stage::Fresh, Stage::Setup, Stage::Prepared, Stage::Forked, Stage::Running, Stage::Finish];
 
 /// A step's number in a record is its place here, so new ones come last.
 const STEPS: [fn(u8) -> Step; 34] = [
@@ -228,9 +244,12 @@ impl Reader<'_> {
             7 => State::Done,
             8 => State::Failed,
             9 => State::Listening,
+            10 => State::Unmet { which: step },
+            11 => State::Ending,
+            12 => State::Finishing { pid, since, kill_at: next },
             _ => return None,
         };
-        (!state.is_alive() || pid.0 > 1).then_some(state)
+        (!state.is_alive() || state == State::Ending || pid.0 > 1).then_some(state)
     }
 
     fn death(&mut self) -> Option<Death> {
@@ -251,6 +270,8 @@ impl Reader<'_> {
             2 => Some(Strike::Burst),
             3 => Some(Strike::Fault),
             4 => Some(Strike::Work),
+            5 => Some(Strike::Setup),
+            6 => Some(Strike::Unready),
             _ => return None,
         };
         Some(Death { exit, fault, ran, at, strike, ordered: self.flag()? })
@@ -261,7 +282,9 @@ impl Reader<'_> {
             return Some(None);
         }
         let lived = self.duration()?;
-        let mut history = History { lived, ..History::default() };
+        let pid = self.bytes().map(i32::from_le_bytes)?;
+        let pid = (pid > 1).then_some(Pid(pid));
+        let mut history = History { lived, pid, ..History::default() };
         for _ in 0..usize::from(self.byte()?).min(REMEMBERED) {
             history.recent.push_back(self.death()?);
         }
@@ -322,7 +345,8 @@ impl Birth {
     pub fn encode(&self) -> [u8; BIRTH_SIZE] {
         let mut bytes = [0; BIRTH_SIZE];
         let mut out = Writer { rest: &mut bytes };
-        out.pid(self.pid);
+        // No pid is longer than 22 bits (proc_sys_kernel(5), pid_max).
+        out.pid(Pid(self.pid.0 | (self.job as i32) << JOB_AT));
         out.long(self.born.0);
         out.long(self.born.1);
         out.long(self.text);
@@ -334,8 +358,11 @@ impl Birth {
     /// Reads the birth of a record; `None` if there was none yet.
     pub fn decode(bytes: &[u8]) -> Option<Birth> {
         let mut from = Reader { rest: unseal(bytes.get(BIRTH_AT..BIRTH_AT + BIRTH_SIZE)?)? };
+        let Pid(word) = from.pid()?;
+        let (pid, job) = (word & ((1 << JOB_AT) - 1), word >> JOB_AT);
         Some(Birth {
-            pid: from.pid()?,
+            pid: (pid > 1).then_some(Pid(pid))?,
+            job: *[Job::Main, Job::Setup, Job::Finish].get(usize::try_from(job).ok()?)?,
             born: (from.long()?, from.long()?),
             text: from.long()?,
             values: from.long()?,
@@ -375,6 +402,8 @@ pub fn encode(service: &Service) -> [u8; BIRTH_AT] {
     out.long(service.changed_at.0);
     out.flag(service.ordered);
     out.fault(service.fault);
+    let stage = STAGES.iter().position(|it| *it == service.stage);
+    out.byte(stage.and_then(|it| u8::try_from(it).ok()).unwrap_or(0));
     out.history(service.history.as_deref());
     seal(bytes)
 }
@@ -405,6 +434,7 @@ fn read_life(from: &mut Reader) -> Option<Service> {
     service.changed_at = from.moment()?;
     service.ordered = from.flag()?;
     service.fault = from.fault()?;
+    service.stage = *STAGES.get(usize::from(from.byte()?))?;
     service.history = from.history()?;
     service.stay = Stay::Here;
     Some(service)

@@ -21,6 +21,13 @@ fn states() -> impl Strategy<Value = State> {
         Just(State::Listening),
         Just(State::Done),
         Just(State::Failed),
+        Just(State::Ending),
+        any::<u8>().prop_map(|which| State::Unmet { which }),
+        (pids(), moments(), moments()).prop_map(|(pid, since, kill_at)| State::Finishing {
+            pid,
+            since,
+            kill_at
+        }),
         moments().prop_map(|until| State::Quarantined { until }),
         (pids(), moments()).prop_map(|(pid, since)| State::Up { pid, since }),
         (pids(), moments(), moments()).prop_map(|(pid, since, give_up)| State::Starting {
@@ -54,7 +61,9 @@ fn exits() -> impl Strategy<Value = Exit> {
 }
 
 fn strikes() -> impl Strategy<Value = Strike> {
-    prop::sample::select(&[Strike::Short, Strike::Burst, Strike::Fault, Strike::Work][..])
+    let first = [Strike::Short, Strike::Burst, Strike::Fault];
+    let strikes = [&first[..], &[Strike::Work, Strike::Setup, Strike::Unready]].concat();
+    prop::sample::select(strikes)
 }
 
 fn durations() -> impl Strategy<Value = Duration> {
@@ -88,8 +97,10 @@ fn histories() -> impl Strategy<Value = History> {
         prop::option::of(deaths()),
         (1_u64 << 32..1 << 40).prop_map(Duration::from_millis),
         agos,
+        prop::option::of(pids()),
     )
-        .prop_map(|(recent, first, lived, agos)| History {
+        .prop_map(|(recent, first, lived, agos, pid)| History {
+            pid,
             recent: recent.into(),
             first,
             lived,
@@ -99,14 +110,21 @@ fn histories() -> impl Strategy<Value = History> {
 
 pub fn services() -> impl Strategy<Value = Service> {
     let numbers = (any::<u32>(), any::<u32>(), any::<u32>());
-    let flags = (any::<bool>(), any::<bool>());
+    let flags = (any::<bool>(), any::<bool>(), prop::sample::select(&STAGES[..]));
     let rest = (moments(), prop::option::of(faults()), prop::option::of(histories()));
     ("[a-zA-Z0-9][a-z0-9]{0,63}", states(), numbers, flags, rest).prop_map(
-        |(name, state, (strikes, row, starts), (is_up, ordered), (changed_at, fault, history))| {
+        |(
+            name,
+            state,
+            (strikes, row, starts),
+            (is_up, ordered, stage),
+            (changed_at, fault, history),
+        )| {
             let definition = Definition { text: Box::new([]), policy: Policy::default().into() };
             Service {
                 want: if is_up { Want::Up } else { Want::Down },
                 state,
+                stage,
                 strikes,
                 row,
                 starts,
@@ -156,14 +174,15 @@ proptest! {
 
     #[test]
     fn births_and_headers_are_read_as_they_were_written(
-        pid in pids(),
+        pid in (2..1 << 22).prop_map(Pid),
+        job in prop::sample::select(&[Job::Main, Job::Setup, Job::Finish][..]),
         numbers in prop::array::uniform7(any::<u64>()),
         boot in prop::array::uniform16(any::<u8>()),
         at in 0..BIRTH_SIZE,
         flip in 1..=u8::MAX,
     ) {
         let [from, to, text, values, a, b, c] = numbers;
-        let birth = Birth { pid, born: (from, to), text, values, pipes: [a, b, c] };
+        let birth = Birth { pid, job, born: (from, to), text, values, pipes: [a, b, c] };
         let mut record = [0; SIZE];
         record[BIRTH_AT..].copy_from_slice(&birth.encode());
         assert_eq!(Birth::decode(&record), Some(birth));
@@ -199,6 +218,7 @@ fn what_does_not_fit_is_the_oldest_of_a_burst() {
         ordered: true,
     };
     service.history = Some(Box::new(History {
+        pid: Some(Pid(7)),
         recent: VecDeque::from(vec![death; REMEMBERED]),
         first: Some(death),
         lived: at(1000),
@@ -215,7 +235,8 @@ fn what_does_not_fit_is_the_oldest_of_a_burst() {
 /// A pid may come back, but not with the same time of birth.
 #[test]
 fn another_process_of_the_same_pid_is_another_one() {
-    let birth = Birth { pid: Pid(7), born: (100, 102), text: 0, values: 0, pipes: [0; 3] };
+    let (job, born) = (Job::Main, (100, 102));
+    let birth = Birth { pid: Pid(7), job, born, text: 0, values: 0, pipes: [0; 3] };
     for (pid, tick, is_it) in
         [(7, 100, true), (7, 102, true), (7, 99, false), (7, 103, false), (8, 101, false)]
     {

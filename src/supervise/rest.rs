@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
-use super::facts::{Action, Moment, Pid, State};
+use super::facts::{Action, Moment, Pid};
 use super::service::{KILL_AGAIN, Service};
+use super::state::State;
 use crate::config::{Signal, Whom};
 
 impl Service {

@@ -7,13 +7,10 @@
 
 use std::time::Duration;
 
-use super::facts::{Action, Death, Definition, Event, Exit, Fault, Moment, Pid, State, Stay, Want};
+use super::facts::{Action, Definition, Event, Fault, Moment, Pid};
+use super::state::{Stage, State, Stay, Want};
 use super::verdict::History;
-use crate::config::{Kind, Signal};
-
-/// From fork to exec there are a dozen system calls; one that takes this long
-/// (a dead network file system under `cwd`) will not come back.
-const START_TIMEOUT: Duration = Duration::from_secs(90);
+use crate::config::Signal;
 
 /// A process that outlives KILL sleeps in the kernel. It is asked again now and
 /// then, because what it left behind in other sessions may be killable by now.
@@ -32,6 +29,8 @@ pub struct Service {
     pub stay: Stay,
     /// How things are.
     pub state: State,
+    /// How far the present run has come; always fresh when there is none.
+    pub stage: Stage,
     /// Strikes in a row; a healthy run ends the row.
     pub strikes: u32,
     /// Quarantines in a row, healing ones too.
@@ -42,6 +41,8 @@ pub struct Service {
     pub changed_at: Moment,
     /// The stop under way was asked for, so it is nobody's fault.
     pub(super) ordered: bool,
+    /// A death was remembered in this very step.
+    pub(super) has_died: bool,
     /// The child's last words, kept until it is reaped.
     pub(super) fault: Option<Fault>,
     /// What a service that never dies need not pay for.
@@ -57,11 +58,13 @@ impl Service {
             want: Want::Down,
             stay: Stay::Here,
             state: State::Down,
+            stage: Stage::Fresh,
             strikes: 0,
             row: 0,
             starts: 0,
             changed_at: Moment(0),
             ordered: false,
+            has_died: false,
             fault: None,
             history: None,
         }
@@ -97,10 +100,23 @@ impl Service {
                 self.stop(now)
             }
             Event::Kill => self.kill(now),
-            Event::Go => (self.state == State::Waiting).then_some(Action::Spawn),
+            Event::Go => self.state.awaits_turn().then(|| Action::Spawn(self.job())),
             Event::Spawned(pid) => self.spawned(pid, now),
             Event::SpawnFailed(fault) => self.spawn_failed(fault, now, dice),
+            Event::Unmet(which) => {
+                if self.state == State::Waiting && self.stage == Stage::Fresh {
+                    self.state = State::Unmet { which };
+                }
+                None
+            }
+            Event::Look => {
+                if matches!(self.state, State::Unmet { .. }) {
+                    self.state = State::Waiting;
+                }
+                None
+            }
             Event::Executed => self.executed(),
+            Event::Ready => self.ready(),
             Event::ExecFailed(fault) => {
                 self.fault = Some(fault);
                 None
@@ -140,13 +156,22 @@ impl Service {
                 self.ordered = true;
                 self.stop_process(pid, since, 0, now)
             }
-            State::Stopping { .. } | State::Clearing { .. } => {
+            // Of these, the finish is not cut short.
+            State::Stopping { .. }
+            | State::Clearing { .. }
+            | State::Ending
+            | State::Finishing { .. } => {
                 self.ordered = true;
                 None
+            }
+            State::Waiting if self.stage == Stage::Prepared => {
+                self.ordered = true;
+                self.wind_up(now, 0)
             }
             State::Down
             | State::Waiting
             | State::Listening
+            | State::Unmet { .. }
             | State::Quarantined { .. }
             | State::Done
             | State::Failed => self.rest(),
@@ -164,8 +189,25 @@ impl Service {
             self.ordered = true;
             return self.stop_process(pid, since, u8::MAX, now);
         }
-        let State::Clearing { group, .. } = self.state else { return None };
-        self.stop_rest(group, u8::MAX, now)
+        match self.state {
+            State::Clearing { group, .. } => self.stop_rest(group, u8::MAX, now),
+            State::Ending if !self.is_wanted() => {
+                (self.stage, self.ordered) = (Stage::Fresh, false);
+                self.rest()
+            }
+            State::Down
+            | State::Waiting
+            | State::Listening
+            | State::Unmet { .. }
+            | State::Starting { .. }
+            | State::Up { .. }
+            | State::Stopping { .. }
+            | State::Ending
+            | State::Finishing { .. }
+            | State::Quarantined { .. }
+            | State::Done
+            | State::Failed => None,
+        }
     }
 
     /// Goes to `step` of the stop sequence while the main process lives.
@@ -181,99 +223,12 @@ impl Service {
         (signal != Signal(0)).then_some(Action::Signal { pid, signal, whom })
     }
 
-    fn spawned(&mut self, pid: Pid, now: Moment) -> Option<Action> {
-        // Spawned answers Go within one turn of the loop, so it is Waiting; were
-        // it not, the child must not run unseen.
-        self.ordered = self.state != State::Waiting;
-        self.fault = None;
-        if self.ordered {
-            return self.stop_process(pid, now, u8::MAX, now);
-        }
-        self.state = State::Starting { pid, since: now, give_up: now.after(START_TIMEOUT) };
-        None
-    }
-
-    fn spawn_failed(&mut self, fault: Fault, now: Moment, dice: u32) -> Option<Action> {
-        if !matches!(self.state, State::Waiting | State::Listening) {
-            return None;
-        }
-        self.fault = Some(fault);
-        self.ordered = false;
-        self.died(None, Duration::ZERO, now);
-        self.ended(now, dice)
-    }
-
-    pub(super) fn executed(&mut self) -> Option<Action> {
-        if let State::Starting { pid, since, .. } = self.state {
-            self.starts = self.starts.saturating_add(1);
-            // A daemon is up when it has left its parent.
-            if self.definition.policy.kind != Kind::Forking {
-                self.state = State::Up { pid, since };
-            }
-        }
-        None
-    }
-
-    pub(super) fn exited(
-        &mut self,
-        exit: Exit,
-        left: bool,
-        now: Moment,
-        dice: u32,
-    ) -> Option<Action> {
-        let (group, stopping) = match self.state {
-            State::Starting { pid, since, .. } | State::Up { pid, since } => {
-                self.died(Some(exit), now.since(since), now);
-                (pid, None)
-            }
-            State::Stopping { pid, since, step, next_at } => {
-                self.died(Some(exit), now.since(since), now);
-                (pid, Some((step, next_at)))
-            }
-            State::Down
-            | State::Waiting
-            | State::Listening
-            | State::Clearing { .. }
-            | State::Quarantined { .. }
-            | State::Done
-            | State::Failed => return None,
-        };
-        match (left, stopping) {
-            (false, _) => self.ended(now, dice),
-            // The rest has had the same signal, and the same time to obey.
-            (true, Some((step, next_at))) => {
-                self.state = State::Clearing { group, step, next_at };
-                None
-            }
-            // There is nothing to announce: it is dead.
-            (true, None) => self.stop_rest(group, self.definition.policy.first_signal(), now),
-        }
-    }
-
-    fn died(&mut self, exit: Option<Exit>, ran: Duration, now: Moment) {
-        let (fault, ordered) = (self.fault.take(), self.ordered);
-        self.remember(Death { exit, fault, ran, at: now, strike: None, ordered });
-    }
-
-    /// Nothing of it runs any more: what next?
-    pub(super) fn ended(&mut self, now: Moment, dice: u32) -> Option<Action> {
-        let ordered = std::mem::take(&mut self.ordered);
-        if let Some(death) = self.last_mut() {
-            death.ordered = ordered;
-        }
-        if !self.is_wanted() {
-            return self.rest();
-        }
-        if ordered {
-            return self.renew();
-        }
-        self.state = self.judge(now, dice);
-        None
-    }
-
     fn tick(&mut self, now: Moment) -> Option<Action> {
         match self.state {
             State::Starting { pid, since, give_up } if give_up <= now => {
+                if self.is_proving_itself() {
+                    return self.ready();
+                }
                 self.fault = Some(Fault::LATE);
                 self.stop_process(pid, since, self.definition.policy.first_signal(), now)
             }
@@ -283,18 +238,25 @@ impl Service {
             State::Clearing { group, step, next_at } if next_at <= now => {
                 self.stop_rest(group, step.saturating_add(1), now)
             }
+            // It had all the time that a finish gets, so nobody asks it first.
+            State::Finishing { pid, since, kill_at } if kill_at <= now => {
+                self.stop_process(pid, since, u8::MAX, now)
+            }
             State::Quarantined { until } if until <= now => {
-                self.state = self.ready();
+                self.state = self.poised();
                 None
             }
             State::Starting { .. }
             | State::Stopping { .. }
             | State::Clearing { .. }
+            | State::Finishing { .. }
             | State::Quarantined { .. }
             | State::Down
             | State::Waiting
             | State::Listening
+            | State::Unmet { .. }
             | State::Up { .. }
+            | State::Ending
             | State::Done
             | State::Failed => None,
         }

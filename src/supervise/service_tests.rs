@@ -3,7 +3,7 @@
 use super::*;
 use crate::config::{Burst, Kind, Policy, Restart, StopStep, Success, Whom};
 use crate::supervise::verdict::{forgives, quarantine};
-use crate::supervise::{Step, Strike};
+use crate::supervise::{Exit, Job, Step, Strike};
 
 const PID: Pid = Pid(7);
 
@@ -32,7 +32,12 @@ impl Bench {
     }
 
     fn run(&mut self) {
-        assert_eq!(self.tell(Event::Go), Some(Action::Spawn), "{:?}", self.service.state);
+        assert_eq!(
+            self.tell(Event::Go),
+            Some(Action::Spawn(Job::Main)),
+            "{:?}",
+            self.service.state
+        );
         assert_eq!(self.tell(Event::Spawned(PID)), None);
         assert_eq!(self.tell(Event::Executed), None);
     }
@@ -169,7 +174,7 @@ fn strikes_are_counted_until_it_is_given_up() {
 fn a_fault_that_heals_is_retried_later_and_blames_nobody() {
     let mut bench = Bench::new(Policy { strikes: 1, restart: Restart::Never, ..steady() });
     for expected in [1_000, 2_000, 4_000] {
-        assert_eq!(bench.tell(Event::Go), Some(Action::Spawn));
+        assert_eq!(bench.tell(Event::Go), Some(Action::Spawn(Job::Main)));
         let fault = Fault { step: Step::Fork, errno: 11 };
         assert_eq!(bench.tell(Event::SpawnFailed(fault)), None);
         assert_eq!(bench.sit_it_out(), expected);
@@ -298,7 +303,7 @@ fn what_an_ordered_stop_leaves_has_the_rest_of_its_time() {
     bench.wait(4_000);
     assert_eq!(bench.tell(Event::Exited { exit: Exit::Code(0), left: true }), None);
     assert_eq!(bench.wait(5_999), None);
-    assert!(matches!(bench.wait(1), Some(Action::Signal { signal: KILL, .. })));
+    assert!(matches!(bench.wait(1), Some(Action::Signal { signal: Signal::KILL, .. })));
     assert_eq!(bench.tell(Event::Cleared), None);
     assert_eq!(bench.service.state, State::Down);
 }

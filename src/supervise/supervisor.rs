@@ -4,8 +4,9 @@
 
 use std::collections::VecDeque;
 
-use super::facts::{Action, Definition, Event, Moment, Pid, Remains, State, Stay};
+use super::facts::{Action, Definition, Event, Moment, Pid, Remains};
 use super::service::Service;
+use super::state::{State, Stay};
 
 /// A service's place, its own until it is forgotten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,6 +38,8 @@ pub struct Outcome {
     pub after: State,
     /// What is to be done about it.
     pub action: Option<Action>,
+    /// Whether a run, or an attempt at one, has just ended.
+    pub has_died: bool,
 }
 
 /// All services.
@@ -112,7 +115,7 @@ impl Supervisor {
     pub fn adopt(&mut self, service: Box<Service>, found: Remains, now: Moment) -> Option<Slot> {
         let before = service.state;
         let slot = self.insert(service)?;
-        let is_taken = matches!(found, Remains::Main(pid, _) if self.find_pid(pid).is_some());
+        let is_taken = matches!(found, Remains::Process(_, pid, _) if self.find_pid(pid).is_some());
         let found = if is_taken { Remains::Nothing } else { found };
         let dice = self.roll();
         let service = self.slots.get_mut(slot.index()).and_then(Option::as_mut)?;
@@ -122,10 +125,11 @@ impl Supervisor {
             service.changed_at = now;
         }
         // Told even if nothing changed, so that it is written down again.
-        self.outcomes.push_back(Outcome { slot, before, after, action });
+        let has_died = service.has_died;
+        self.outcomes.push_back(Outcome { slot, before, after, action, has_died });
         self.note_deadline(None, after.deadline());
         self.note_pid(slot, None, after.pid());
-        if after == State::Waiting {
+        if after.awaits_turn() {
             self.turns.push_back(slot);
         }
         Some(slot)
@@ -178,6 +182,7 @@ impl Supervisor {
             // Nothing may come up between the last stop and our exit.
             service.stay = Stay::Closing;
         }
+        service.has_died = false;
         let before = service.state;
         let note = (service.want, service.ordered, service.fault);
         let action = service.step(event, now, dice);
@@ -186,12 +191,13 @@ impl Supervisor {
         if is_same && action.is_none() {
             return;
         }
-        self.outcomes.push_back(Outcome { slot, before, after, action });
+        let has_died = service.has_died;
+        self.outcomes.push_back(Outcome { slot, before, after, action, has_died });
         if before != after {
             service.changed_at = now;
             self.note_deadline(before.deadline(), after.deadline());
             self.note_pid(slot, before.pid(), after.pid());
-            if after == State::Waiting {
+            if after.awaits_turn() {
                 self.turns.push_back(slot);
             }
         }

@@ -27,7 +27,7 @@ fn settle(supervisor: &mut Supervisor, now: Moment, next_pid: &mut i32) -> Vec<S
     loop {
         while let Some(outcome) = supervisor.next_outcome() {
             match outcome.action {
-                Some(Action::Spawn) => {
+                Some(Action::Spawn(_)) => {
                     spawned.push(supervisor.get(outcome.slot).unwrap().name.to_string());
                     *next_pid += 1;
                     supervisor.step(outcome.slot, Event::Spawned(Pid(*next_pid)), now);

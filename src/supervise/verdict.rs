@@ -4,8 +4,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::facts::{Death, Exit, Fault, Moment, State, Strike};
+use super::facts::{Death, Exit, Fault, Moment, Pid, Step, Strike};
 use super::service::Service;
+use super::state::State;
 use crate::config::{Burst, Kind, Policy, Restart, Start, Success};
 
 /// So many deaths tell whether they are all alike; more would be a log.
@@ -16,6 +17,8 @@ pub(super) const REMEMBERED: usize = 4;
 pub(super) struct History {
     /// The latest first, as many as [`REMEMBERED`].
     pub(super) recent: VecDeque<Death>,
+    /// The process of the latest.
+    pub(super) pid: Option<Pid>,
     /// The one with which the present row of strikes began.
     pub(super) first: Option<Death>,
     /// Time spent running, and when in it the last deaths were. Quarantines do
@@ -28,6 +31,11 @@ impl Service {
     /// How the last run ended.
     pub fn last(&self) -> Option<Death> {
         self.deaths().next().copied()
+    }
+
+    /// Which process that was.
+    pub fn last_pid(&self) -> Option<Pid> {
+        self.history.as_ref()?.pid
     }
 
     /// The deaths that are remembered, the latest first.
@@ -51,10 +59,13 @@ impl Service {
 
     /// Notes the end of a run, or of an attempt at one.
     pub(super) fn remember(&mut self, death: Death) {
+        let pid = self.state.pid();
         let history = self.history.get_or_insert_default();
+        history.pid = pid;
         history.lived = history.lived.saturating_add(death.ran);
         history.recent.truncate(REMEMBERED - 1);
         history.recent.push_front(death);
+        self.has_died = true;
     }
 
     /// The verdict on a death nobody asked for.
@@ -62,8 +73,10 @@ impl Service {
         // Every path here has just recorded a death.
         let Some(death) = self.last() else { return State::Waiting };
         let policy = &self.definition.policy;
-        let is_clean =
-            death.fault.is_none() && death.exit.is_some_and(|exit| forgives(policy, exit));
+        // Who dies on the way up has done nothing yet, however it says it ended.
+        let is_clean = death.fault.is_none()
+            && death.strike.is_none()
+            && death.exit.is_some_and(|exit| forgives(policy, exit));
         let heals = death.fault.is_some_and(Fault::heals);
         let is_over = match policy.restart {
             Restart::Always => policy.kind == Kind::Oneshot && is_clean,
@@ -76,14 +89,18 @@ impl Service {
         if is_over && !is_demanded {
             return if is_clean { State::Done } else { State::Failed };
         }
-        if !heals {
+        if heals {
+            if let Some(death) = self.last_mut() {
+                death.strike = None;
+            }
+        } else {
             let strike = self.strike(&death, is_enough);
             if let Some(death) = self.last_mut() {
                 death.strike = strike;
             }
             if strike.is_none() {
                 self.forgive();
-                return self.ready();
+                return self.poised();
             }
             self.strikes = self.strikes.saturating_add(1);
             self.note_first();
@@ -117,7 +134,11 @@ impl Service {
         let policy = &self.definition.policy;
         let history = self.history.get_or_insert_default();
         let is_burst = policy.burst.is_some_and(|burst| history.is_burst(burst));
-        if death.fault.is_some() {
+        if death.strike.is_some() {
+            death.strike
+        } else if death.fault.is_some_and(|fault| fault.step == Step::Late) {
+            Some(Strike::Unready)
+        } else if death.fault.is_some() {
             Some(Strike::Fault)
         } else if policy.kind == Kind::Oneshot && !is_enough {
             Some(Strike::Work)

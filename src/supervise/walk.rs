@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use proptest::prelude::{Strategy, any, prop, proptest};
 
-use super::facts::{
-    Action, Definition, Event, Exit, Fault, Moment, Pid, Remains, State, Stay, Step, Want,
-};
+use super::facts::{Action, Definition, Event, Exit, Fault, Job, Moment, Pid, Remains, Step};
 use super::record::{self, Entry};
 use super::service::Service;
-use crate::config::{Kind, Policy, Restart, Signal, Start, StopStep, Whom};
+use super::state::{Stage, State, Stay, Want};
+use crate::config::care::HeldCare;
+use crate::config::{Kind, Policy, Ready, Restart, Signal, Start, StopStep, Whom};
 
 /// What may be done to the world in one move.
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +32,11 @@ enum Move {
     ExecuteFails,
     /// The main process leaves its work to another one.
     Daemonize,
-    /// The main process ends, well or badly, and leaves somebody or not.
+    Ready,
+    /// A turn, in which a condition is not met.
+    Unmet,
+    Look,
+    /// The process ends, well or badly, and leaves somebody or not.
     Die(bool, bool),
     LeftoverDies,
     /// Time passes until the deadline.
@@ -44,7 +48,7 @@ enum Move {
     Crash(bool),
 }
 
-const MOVES: [Move; 24] = [
+const MOVES: [Move; 27] = [
     Move::Crash(false),
     Move::Crash(true),
     Move::Start,
@@ -62,6 +66,9 @@ const MOVES: [Move; 24] = [
     Move::Execute,
     Move::ExecuteFails,
     Move::Daemonize,
+    Move::Ready,
+    Move::Unmet,
+    Move::Look,
     Move::Die(true, true),
     Move::Die(true, false),
     Move::Die(false, true),
@@ -77,6 +84,12 @@ struct World {
     now: Moment,
     pids: i32,
     main: Option<Pid>,
+    /// What that is.
+    job: Job,
+    /// The last setup has done its work, and nothing came after it.
+    is_set_up: bool,
+    /// Something ran since the last finish.
+    owes_finish: bool,
     leftover: Option<Pid>,
     forgotten: bool,
 }
@@ -89,6 +102,9 @@ impl World {
             now: Moment(1_000_000),
             pids: 100,
             main: None,
+            job: Job::Main,
+            is_set_up: false,
+            owes_finish: false,
             leftover: None,
             forgotten: false,
         }
@@ -96,8 +112,16 @@ impl World {
 
     /// Makes the move if it is possible; whether it was.
     fn make(&mut self, it: Move) -> bool {
-        let is_waiting = self.service.state == State::Waiting;
-        let is_starting = matches!(self.service.state, State::Starting { .. });
+        let is_made = self.order(it) || self.happen(it);
+        if is_made {
+            self.check();
+        }
+        is_made
+    }
+
+    /// What people do.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the others are no orders")]
+    fn order(&mut self, it: Move) -> bool {
         match it {
             Move::Start => self.tell(Event::Start),
             Move::Stop => self.tell(Event::Stop),
@@ -105,20 +129,50 @@ impl World {
             Move::Arrive | Move::Demand | Move::SocketFails => return self.begin(it),
             Move::Remove => self.tell(Event::Leave(Stay::Gone)),
             Move::Close => self.tell(Event::Leave(Stay::Closing)),
-            Move::Kill => self.tell(Event::Kill),
+            Move::Kill => {
+                // Who is in such a hurry does without.
+                let is_ending = self.service.state == State::Ending;
+                self.owes_finish &= !is_ending || self.service.is_wanted();
+                self.tell(Event::Kill);
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    /// What comes about by itself.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the others cannot be now")]
+    fn happen(&mut self, it: Move) -> bool {
+        let is_waiting = self.service.state.awaits_turn();
+        let is_fresh = self.service.stage == Stage::Fresh;
+        match it {
             Move::Fork if is_waiting => {
                 self.turn();
+                self.job = self.service.job();
+                self.is_set_up = false;
+                self.owes_finish = self.job != Job::Finish && self.care().finish;
                 self.pids += 1;
                 self.main = Some(Pid(self.pids));
                 self.tell(Event::Spawned(Pid(self.pids)));
             }
             Move::ForkFails(heals) if is_waiting => {
                 self.turn();
+                self.owes_finish &= self.service.job() != Job::Finish;
                 let errno = if heals { 11 } else { 2 };
                 self.tell(Event::SpawnFailed(Fault { step: Step::Fork, errno }));
             }
-            Move::Execute if is_starting => self.tell(Event::Executed),
-            Move::ExecuteFails if is_starting => {
+            Move::Execute if self.main.is_some() => self.tell(Event::Executed),
+            Move::Ready if self.main.is_some() => self.tell(Event::Ready),
+            Move::Unmet if is_waiting && is_fresh => {
+                self.turn();
+                self.tell(Event::Unmet(3));
+                assert_eq!(self.service.state, State::Unmet { which: 3 });
+            }
+            Move::Look if matches!(self.service.state, State::Unmet { .. }) => {
+                self.tell(Event::Look);
+                assert_eq!(self.service.state, State::Waiting);
+            }
+            Move::ExecuteFails if self.main.is_some() => {
                 self.tell(Event::ExecFailed(Fault { step: Step::Execute, errno: 2 }));
             }
             Move::Daemonize if self.main.is_some() && self.is_forking() => self.daemonize(),
@@ -126,6 +180,9 @@ impl World {
                 let pid = self.main.take();
                 self.leftover = if left { pid } else { None };
                 let exit = Exit::Code(if is_clean { 0 } else { 1 });
+                let is_starting = matches!(self.service.state, State::Starting { .. });
+                let is_well = is_starting && is_clean && self.service.fault.is_none();
+                self.is_set_up = self.job == Job::Setup && is_well;
                 self.tell(Event::Exited { exit, left });
             }
             Move::LeftoverDies if self.leftover.is_some() => {
@@ -133,8 +190,7 @@ impl World {
                 self.tell(Event::Cleared);
             }
             Move::Wait if self.service.state.deadline().is_some() => {
-                let deadline = self.service.state.deadline().unwrap();
-                self.now = self.now.max(deadline);
+                self.now = self.now.max(self.service.state.deadline().unwrap());
                 self.tell(Event::Tick);
                 let next = self.service.state.deadline();
                 assert!(next.is_none_or(|next| next > self.now), "a deadline passed in vain");
@@ -144,16 +200,8 @@ impl World {
                 self.now = self.now.after(Duration::from_millis(700));
                 self.tell(Event::Tick);
             }
-            Move::Fork
-            | Move::ForkFails(_)
-            | Move::Execute
-            | Move::ExecuteFails
-            | Move::Daemonize
-            | Move::Die(..)
-            | Move::LeftoverDies
-            | Move::Wait => return false,
+            _ => return false,
         }
-        self.check();
         true
     }
 
@@ -175,16 +223,25 @@ impl World {
         self.tell(event);
         let is_served = self.service.state == State::Waiting;
         assert!(event != Event::Demand || is_served, "nobody is served");
-        self.check();
         true
+    }
+
+    fn is_like(&self, other: &World) -> bool {
+        let (it, that) = (&self.service, &other.service);
+        (it.want, it.stay, it.state, it.stage) == (that.want, that.stay, that.state, that.stage)
+            && (it.strikes, it.row, it.starts) == (that.strikes, that.row, that.starts)
+            && (it.ordered, it.fault, it.last()) == (that.ordered, that.fault, that.last())
+            && (self.now, self.main, self.leftover) == (other.now, other.main, other.leftover)
     }
 
     fn crash(&mut self, all_die: bool) {
         if all_die {
             (self.main, self.leftover) = (None, None);
+            // Nobody knows what a finish has done, so there is another.
+            self.owes_finish |= matches!(self.service.state, State::Finishing { .. });
         }
         let found = match (self.main, self.leftover) {
-            (Some(pid), _) => Remains::Main(pid, self.now),
+            (Some(pid), _) => Remains::Process(self.job, pid, self.now),
             (None, Some(pid)) => Remains::Group(pid),
             (None, None) => Remains::Nothing,
         };
@@ -196,6 +253,11 @@ impl World {
         assert_eq!(self.service.want, had.want, "what the operator wants was lost");
         let action = self.service.take_up(found, self.now, 12345);
         self.obey(action);
+        // A start of which nothing is left begins anew.
+        let is_anew = self.service.state == State::Waiting && self.service.stage == Stage::Fresh;
+        self.owes_finish &= !(is_anew && matches!(had.state, State::Starting { .. }));
+        // And one that had been set up is so still.
+        self.is_set_up |= had.stage == Stage::Forked && self.service.stage == Stage::Prepared;
         assert!(self.service.starts >= had.starts, "a start was lost");
         if had.state.deadline().is_some() && self.service.state == had.state {
             let deadline = |service: &Service| service.state.deadline();
@@ -214,15 +276,25 @@ impl World {
     }
 
     fn is_forking(&self) -> bool {
-        self.service.definition.policy.kind == Kind::Forking
+        self.service.definition.policy.kind == Kind::Forking && self.job == Job::Main
+    }
+
+    fn care(&self) -> &HeldCare {
+        &self.service.definition.policy.care
     }
 
     fn turn(&mut self) {
+        let job = self.service.job();
         let action = self.service.step(Event::Go, self.now, 0);
-        assert_eq!(action, Some(Action::Spawn), "its turn came and it did not take it");
-        assert_eq!(self.service.state, State::Waiting);
+        assert_eq!(action, Some(Action::Spawn(job)), "its turn came and it did not take it");
+        assert!(self.service.state.awaits_turn());
         assert!(self.main.is_none() && self.leftover.is_none(), "it would run twice");
-        assert!(self.service.is_wanted(), "nobody wants it");
+        match job {
+            Job::Finish => assert!(self.owes_finish, "a finish after nothing"),
+            Job::Main | Job::Setup => assert!(self.service.is_wanted(), "nobody wants it"),
+        }
+        let is_ready = self.is_set_up || !self.care().setup;
+        assert!(job != Job::Main || is_ready, "it was not set up");
     }
 
     fn tell(&mut self, event: Event) {
@@ -233,7 +305,7 @@ impl World {
     fn obey(&mut self, action: Option<Action>) {
         match action {
             None => {}
-            Some(Action::Spawn) => panic!("spawned out of turn"),
+            Some(Action::Spawn(_)) => panic!("spawned out of turn"),
             Some(Action::Signal { pid, signal, whom }) => {
                 assert!(self.main.or(self.leftover) == Some(pid), "signal to a stranger");
                 let is_to_nobody = self.main.is_none() && whom == Whom::Process;
@@ -252,24 +324,33 @@ impl World {
         let state = self.service.state;
         assert_eq!(state.pid(), self.main, "a pid was lost or invented");
         assert_eq!(matches!(state, State::Clearing { .. }), self.leftover.is_some());
-        assert_eq!(state.is_alive(), self.main.is_some() || self.leftover.is_some());
+        let has_process = self.main.is_some() || self.leftover.is_some();
+        assert_eq!(state.is_alive(), has_process || state == State::Ending);
+        if !state.is_alive() && self.service.stage == Stage::Fresh {
+            assert!(!self.owes_finish, "its finish was left out");
+        }
         match state {
             State::Down | State::Done | State::Failed => {
                 let is_down = state == State::Down;
                 assert_eq!(is_down, !self.service.is_wanted(), "wanted, and down");
             }
             // Its turn comes.
+            State::Ending => {}
             State::Waiting => assert!(self.service.is_wanted(), "waits, and nobody wants it"),
             State::Listening => {
                 let start = self.service.definition.policy.start;
                 assert_eq!(start, Start::OnDemand, "waits for a connection that cannot come");
                 assert!(self.service.is_wanted(), "listens, and nobody wants it");
             }
+            State::Unmet { .. } => assert!(self.service.is_wanted(), "unmet, and nobody wants it"),
             State::Up { .. } => assert!(self.service.is_wanted(), "unwanted, and not stopping"),
             State::Quarantined { .. } => {
                 assert!(state.deadline().is_some() && self.service.is_wanted());
             }
-            State::Starting { .. } | State::Stopping { .. } | State::Clearing { .. } => {
+            State::Starting { .. }
+            | State::Stopping { .. }
+            | State::Clearing { .. }
+            | State::Finishing { .. } => {
                 assert!(state.deadline().is_some(), "waits for ever");
             }
         }
@@ -294,6 +375,13 @@ impl World {
     }
 }
 
+fn care(setup: bool, finish: bool, ready: Ready) -> HeldCare {
+    let mut care = HeldCare::default();
+    let made = care.make();
+    (made.setup, made.finish, made.ready) = (setup, finish, ready);
+    care
+}
+
 fn policies() -> Vec<Policy> {
     let step =
         |signal, seconds| StopStep { signal: Signal(signal), wait: Duration::from_secs(seconds) };
@@ -307,8 +395,22 @@ fn policies() -> Vec<Policy> {
         Policy { start: Start::OnDemand, restart: Restart::Never, ..base.clone() },
         Policy { start: Start::OnDemand, strikes: 2, ..base.clone() },
         Policy { stop: Box::new([]), min_uptime: Duration::ZERO, ..base.clone() },
-        Policy { stop: Box::new([step(15, 1), step(2, 3), step(3, 2)]), jitter: 0, ..base },
+        Policy { stop: Box::new([step(15, 1), step(2, 3), step(3, 2)]), jitter: 0, ..base.clone() },
+        Policy { care: care(true, true, Ready::Exec), strikes: 3, ..base.clone() },
+        Policy { care: care(false, true, Ready::Uptime), kind: Kind::Oneshot, ..base.clone() },
+        Policy { care: care(true, false, Ready::Uptime), restart: Restart::OnFailure, ..base },
     ]
+}
+
+/// Tells what led to a panic, the last move first.
+struct Trail(Move);
+
+impl Drop for Trail {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("after {:?}", self.0);
+        }
+    }
 }
 
 fn walk(world: &World, depth: usize) -> u64 {
@@ -319,7 +421,10 @@ fn walk(world: &World, depth: usize) -> u64 {
     let moves = MOVES.into_iter().filter(|it| depth > 3 || !matches!(it, Move::Crash(_)));
     moves.fold(1, |count, it| {
         let mut next = world.clone();
-        if next.make(it) { count + walk(&next, depth - 1) } else { count }
+        let _trail = Trail(it);
+        // From where it was before, all is played already.
+        let is_new = next.make(it) && !next.is_like(world);
+        if is_new { count + walk(&next, depth - 1) } else { count }
     })
 }
 
@@ -330,7 +435,11 @@ fn no_short_history_loses_or_doubles_a_process_or_waits_for_ever() {
         let depth = if policy.start == Start::Auto { 6 } else { 5 };
         let mut world = World::new(policy);
         world.tell(Event::Arrive);
-        let count = walk(&world, depth);
+        let mut count = walk(&world, depth);
+        if world.care().setup {
+            assert!(world.make(Move::Fork) && world.make(Move::Die(true, false)));
+            count += walk(&world, depth);
+        }
         assert!(count > 10_000, "only {count} histories: the walk is stuck");
     }
 }
@@ -362,10 +471,11 @@ proptest! {
     fn no_record_makes_a_service_impossible(
         service in super::record::tests::services(),
         policy in prop::sample::select(policies()),
+        job in prop::sample::select(&[Job::Main, Job::Setup, Job::Finish][..]),
         (kind, pid, since, now) in (0..3, 2..1000_i32, any::<u64>(), any::<u32>()),
     ) {
         let found = match kind {
-            0 => Remains::Main(Pid(pid), Moment(since)),
+            0 => Remains::Process(job, Pid(pid), Moment(since)),
             1 => Remains::Group(Pid(pid)),
             _ => Remains::Nothing,
         };
@@ -404,6 +514,8 @@ proptest! {
         world.make(Move::Kill);
         world.make(Move::Die(false, true));
         world.make(Move::LeftoverDies);
+        // The finish that is next is not waited for any more.
+        world.make(Move::Kill);
         assert_eq!(world.service.state, State::Down);
     }
 }

@@ -153,7 +153,8 @@ fn stranger() -> Child {
 
 /// The record of `web` says that it is this process.
 fn claim(place: &Place, pid: i32, born: (u64, u64)) {
-    let birth = Birth { pid: Pid(pid), born, text: 0, values: 0, pipes: [0; 3] };
+    let job = going::supervise::Job::Main;
+    let birth = Birth { pid: Pid(pid), job, born, text: 0, values: 0, pipes: [0; 3] };
     patch(place, &birth.encode(), SIZE + BIRTH_AT);
 }
 

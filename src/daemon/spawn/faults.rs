@@ -10,9 +10,26 @@ use super::{known_surroundings, user_id, wrap};
 use crate::config::cgroup::Wish;
 use crate::config::child::{CAPABILITIES, capability};
 use crate::config::limits::{RESOURCES, show_affinity, show_ionice, show_limit, show_sched};
+use crate::config::words::show_duration;
 use crate::config::{Spec, Stream, keys};
 use crate::daemon::listeners;
-use crate::supervise::{Fault, Step};
+use crate::supervise::{Death, Fault, Step, Strike};
+
+/// The same for a death, which may be that of the setup.
+pub fn explain_death(death: &Death, fault: Fault, spec: &Spec) -> (String, &'static str) {
+    if death.strike != Some(Strike::Setup) {
+        return explain(fault, spec);
+    }
+    if fault.step == Step::Late {
+        let timeout = show_duration(spec.policy.care.start_timeout);
+        return (
+            format!("Can't wait for the setup any longer: {timeout} are over"),
+            "start-timeout",
+        );
+    }
+    let (sentence, key) = explain(fault, &Spec { cmd: spec.setup.clone(), ..spec.clone() });
+    (sentence, if key == "cmd" { "setup" } else { key })
+}
 
 /// The sentence and the key. `spec` is the one that was to run.
 pub fn explain(fault: Fault, spec: &Spec) -> (String, &'static str) {
@@ -53,7 +70,10 @@ pub fn explain(fault: Fault, spec: &Spec) -> (String, &'static str) {
         Step::Log => (format!("Can't log, going-log cannot be started: {why}"), "stdout"),
         Step::Pipe => (format!("Can't make a pipe: {why}"), "cmd"),
         Step::Fork => (format!("Could not fork: {why}"), "cmd"),
-        Step::Late => (format!("Can't execute {}: not done after 90s", command()), "cmd"),
+        Step::Late => {
+            let timeout = show_duration(spec.policy.care.start_timeout);
+            (format!("Not ready after {timeout}"), "start-timeout")
+        }
         Step::EnvFile(which) => (explain_file(spec, which, &why), "env-file"),
         Step::Expand(which) => explain_expansion(fault, spec, which),
         Step::Listen(which) => (listeners::explain(fault, which, spec, &why), "listen"),

@@ -42,7 +42,7 @@ impl Process {
             State::Quarantined => Process::Backoff,
             State::Done => Process::Exited,
             State::Failed => Process::Fatal,
-            State::Stopping | State::Clearing => Process::Stopping,
+            State::Stopping | State::Clearing | State::Finishing => Process::Stopping,
             State::Waiting | State::Starting => Process::Starting,
         }
     }

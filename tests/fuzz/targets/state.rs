@@ -6,7 +6,7 @@
 
 use going::config::Policy;
 use going::supervise::record::{self, BIRTH_AT, Birth, Entry, Header, SIZE, reseal};
-use going::supervise::{Definition, Event, Moment, Pid, Remains, State, Supervisor};
+use going::supervise::{Definition, Event, Job, Moment, Pid, Remains, State, Supervisor};
 use libfuzzer_sys::fuzz_target;
 
 const NOW: Moment = Moment(1 << 40);
@@ -41,8 +41,9 @@ fn life(block: &[u8], kind: u8) {
         panic!("it cannot be read again");
     };
     assert_eq!(format!("{:?}", again.into_service(definition)), format!("{service:?}"));
+    let job = [Job::Main, Job::Setup, Job::Finish][usize::from(kind / 3 % 3)];
     let found = match kind % 3 {
-        0 => Remains::Main(Pid(7), Moment(u64::from(kind))),
+        0 => Remains::Process(job, Pid(7), Moment(u64::from(kind))),
         1 => Remains::Group(Pid(7)),
         _ => Remains::Nothing,
     };
@@ -52,7 +53,7 @@ fn life(block: &[u8], kind: u8) {
     while all.next_outcome().is_some() {}
     let state = all.get(slot).expect("the service").state;
     assert_eq!(state.pid().is_some(), kind % 3 == 0, "{state:?}");
-    assert_eq!(state == State::Waiting, all.has_turns());
+    assert_eq!(state.awaits_turn(), all.has_turns());
     // It can be ended, and then there is nothing left of it.
     all.step(slot, Event::Stop, NOW);
     all.step(slot, Event::Kill, NOW);
