@@ -142,7 +142,7 @@ fn keys_are_the_same_in_program_and_manual() {
     let page = rules::keys_of_manual(&read("man/going.5"));
     let told = keys::all().map(|key| ManualKey {
         name: key.name.to_owned(),
-        default: key.default.to_owned(),
+        default: key.about().default.to_owned(),
         is_restart: key.effect == Effect::Restart,
         repeats: key.repeats,
     });

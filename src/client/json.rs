@@ -214,11 +214,11 @@ pub fn keys<'a>(keys: impl Iterator<Item = &'a Key>) -> String {
     let objects = keys.map(|key| {
         json!({
             "name": key.name,
-            "values": key.values,
-            "default": (!key.default.is_empty()).then_some(key.default),
+            "values": key.about().values,
+            "default": (!key.about().default.is_empty()).then_some(key.about().default),
             "repeats": key.repeats,
             "restarts": key.effect == Effect::Restart,
-            "help": key.help,
+            "help": key.about().help,
         })
     });
     pretty(&objects.collect())

@@ -31,7 +31,18 @@ pub enum Effect {
     Restart,
 }
 
-/// All there is to know about a key.
+/// What people are told about a key. It stands apart, so that a program which tells
+/// nobody does not carry it.
+pub struct About {
+    /// The form of its value.
+    pub values: &'static str,
+    /// Its value when the file does not have it; empty when there is none.
+    pub default: &'static str,
+    /// What it is for, in one sentence.
+    pub help: &'static str,
+}
+
+/// What there is to do with a key.
 pub struct Key {
     /// As it stands before the `=`.
     pub name: &'static str,
@@ -39,12 +50,6 @@ pub struct Key {
     pub repeats: bool,
     /// When a change counts.
     pub effect: Effect,
-    /// The form of its value, for people.
-    pub values: &'static str,
-    /// Its value when the file does not have it; empty when there is none.
-    pub default: &'static str,
-    /// What it is for, in one sentence.
-    pub help: &'static str,
     /// Reads a value, which is not empty. Tells what is wrong in words that go
     /// on where `key=` ends. A list gets longer.
     pub set: fn(&mut Spec, &str) -> Result<(), String>,
@@ -57,6 +62,12 @@ pub struct Key {
 }
 
 impl Key {
+    /// What people are told about it.
+    pub fn about(&self) -> &'static About {
+        let index = names().position(|name| name == self.name).unwrap_or(0);
+        ABOUTS.iter().copied().flatten().nth(index).unwrap_or(&NOTHING)
+    }
+
     /// Reads a value, and complains in a whole sentence.
     pub fn apply(&self, spec: &mut Spec, value: &str) -> Result<(), String> {
         if value.is_empty() {
@@ -73,8 +84,22 @@ impl Key {
     }
 }
 
+/// All there is to know about a key, as the rooms have it.
+#[derive(Clone, Copy)]
+struct Entry {
+    name: &'static str,
+    repeats: bool,
+    effect: Effect,
+    values: &'static str,
+    default: &'static str,
+    help: &'static str,
+    set: fn(&mut Spec, &str) -> Result<(), String>,
+    get: fn(&Spec) -> String,
+    clear: fn(&mut Spec),
+}
+
 /// What most keys are, so that an entry below says only what is special.
-const PLAIN: Key = Key {
+const PLAIN: Entry = Entry {
     name: "",
     repeats: false,
     effect: Effect::Restart,
@@ -86,21 +111,35 @@ const PLAIN: Key = Key {
     clear: |_| {},
 };
 
+/// Of keys that are not in the table, of which there are none.
+static NOTHING: About = About { values: "", default: "", help: "" };
+
+/// The parts of the entries of a room, at compile time.
+macro_rules! parts {
+    ($part:ident { $($field:ident),* } of $room:ident) => {
+        &const {
+            let mut entries: &[_] = &$room::KEYS;
+            let mut parts = [const { $part { $($field: PLAIN.$field),* } }; $room::KEYS.len()];
+            let mut rest: &mut [_] = &mut parts;
+            while let ([entry, others @ ..], [part, left @ ..]) = (entries, rest) {
+                *part = $part { $($field: entry.$field),* };
+                (entries, rest) = (others, left);
+            }
+            parts
+        }
+    };
+}
+
 /// The table, a room for each thing there is to say of a service.
-static ROOMS: &[&[Key]] = &[
-    &process::KEYS,
-    &child::KEYS,
-    &limits::KEYS,
-    &sockets::KEYS,
-    &cgroup::KEYS,
-    &course::KEYS,
-    &life::KEYS,
-    &ending::KEYS,
-    &output::KEYS,
-    &changes::KEYS,
-    &instances::KEYS,
-    &people::KEYS,
-];
+macro_rules! rooms {
+    ($($room:ident)*) => {
+        static ROOMS: &[&[Key]] =
+            &[$(parts!(Key { name, repeats, effect, set, get, clear } of $room)),*];
+        static ABOUTS: &[&[About]] = &[$(parts!(About { values, default, help } of $room)),*];
+    };
+}
+
+rooms!(process child limits sockets cgroup course life ending output changes instances people);
 
 /// Every key, in the order in which one reads about them.
 pub fn all() -> impl Iterator<Item = &'static Key> + Clone {
@@ -254,10 +293,15 @@ mod tests {
         for key in all() {
             let spec = Spec::default();
             let expected = (key.get)(&spec);
-            if key.default.is_empty() {
+            if key.about().default.is_empty() {
                 assert_eq!(expected, "", "{}", key.name);
             } else {
-                assert_eq!((key.get)(&changed(key.name, key.default)), expected, "{}", key.name);
+                assert_eq!(
+                    (key.get)(&changed(key.name, key.about().default)),
+                    expected,
+                    "{}",
+                    key.name
+                );
             }
         }
     }
@@ -282,14 +326,12 @@ mod tests {
     fn only_what_the_supervisor_alone_knows_is_changed_without_a_restart() {
         let now: Vec<&str> =
             all().filter(|key| key.effect == Effect::Now).map(|key| key.name).collect();
-        let expected = "memory-max memory-high cpu-max cpu-weight pids-max start env \
-                        env-file unset-env read-only writable listen condition \
-                        start-timeout finish finish-timeout restart success \
-                        min-uptime backoff backoff-max jitter strikes burst stop \
-                        kill term-delay essential exit-code-from log-size log-keep \
-                        log-compress log-timestamps log-strip-ansi log-rate log-full \
-                        log-truncate reload-signal watch on-watch instances tag \
-                        control description";
+        let expected = "start memory-max memory-high cpu-max cpu-weight pids-max condition \
+                        start-timeout finish finish-timeout restart success min-uptime backoff \
+                        backoff-max jitter strikes burst stop kill term-delay essential \
+                        exit-code-from log-size log-keep log-compress log-timestamps \
+                        log-strip-ansi log-rate log-full log-truncate reload-signal watch on-watch \
+                        instances tag control description";
         assert_eq!(now.join(" "), expected);
     }
 
@@ -312,8 +354,12 @@ mod tests {
     #[test]
     fn table_is_fit_to_be_a_manual() {
         for key in all() {
-            assert!(key.help.ends_with('.') && !key.help.contains("  "), "{}", key.name);
-            assert!(!key.values.is_empty(), "{}", key.name);
+            assert!(
+                key.about().help.ends_with('.') && !key.about().help.contains("  "),
+                "{}",
+                key.name
+            );
+            assert!(!key.about().values.is_empty(), "{}", key.name);
             let is_dashed = |byte: u8| byte.is_ascii_lowercase() || byte == b'-';
             assert!(!key.name.is_empty() && key.name.bytes().all(is_dashed), "{}", key.name);
             assert_eq!(names().filter(|name| *name == key.name).count(), 1, "{}", key.name);

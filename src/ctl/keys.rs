@@ -36,7 +36,7 @@ pub fn keys(session: &Session, matches: &ArgMatches) -> Result<Ending, Trouble> 
 /// All keys, a line each.
 fn table(style: Style) -> String {
     let name_width = all().map(|key| key.name.len()).max().unwrap_or(0) + 2;
-    let default_width = all().map(|key| key.default.len()).max().unwrap_or(0) + 2;
+    let default_width = all().map(|key| key.about().default.len()).max().unwrap_or(0) + 2;
     let line = |name: &str, default: &str, values: &str| {
         format!("{name:<name_width$}{default:<default_width$}{values}\n")
     };
@@ -44,20 +44,24 @@ fn table(style: Style) -> String {
     text.push('\n');
     for key in all() {
         let repeats = if key.repeats { "  (may be repeated)" } else { "" };
-        text.push_str(&line(key.name, key.default, &format!("{}{repeats}", key.values)));
+        text.push_str(&line(
+            key.name,
+            key.about().default,
+            &format!("{}{repeats}", key.about().values),
+        ));
     }
     text
 }
 
 /// All about one key.
 fn entry(key: &Key, style: Style) -> String {
-    let mut text = format!("{}={}\n", style.paint(Paint::Strong, key.name), key.values);
-    text.push_str(&format!("  {}\n", key.help));
+    let mut text = format!("{}={}\n", style.paint(Paint::Strong, key.name), key.about().values);
+    text.push_str(&format!("  {}\n", key.about().help));
     if key.repeats {
         text.push_str("  It may be repeated.\n");
     }
-    if !key.default.is_empty() {
-        text.push_str(&format!("  Default: {}\n", key.default));
+    if !key.about().default.is_empty() {
+        text.push_str(&format!("  Default: {}\n", key.about().default));
     }
     text.push_str(match key.effect {
         Effect::Now => "  A change applies at once.\n",
@@ -70,11 +74,11 @@ fn entry(key: &Key, style: Style) -> String {
 fn sample() -> String {
     let mut text = String::from("# A service file with every key; all but cmd may be left out.\n");
     for key in all() {
-        text.push_str(&format!("\n# {}\n", key.help));
-        if key.default != key.values {
-            text.push_str(&format!("# {}={}\n", key.name, key.values));
+        text.push_str(&format!("\n# {}\n", key.about().help));
+        if key.about().default != key.about().values {
+            text.push_str(&format!("# {}={}\n", key.name, key.about().values));
         }
-        match (key.name, key.default) {
+        match (key.name, key.about().default) {
             ("cmd", _) => text.push_str("cmd=sleep 1000000\n"),
             (_, "") => {}
             (name, default) => text.push_str(&format!("#{name}={default}\n")),
@@ -106,7 +110,7 @@ mod tests {
         let plain = Style { has_color: false, is_terminal: false, has_progress: false };
         for key in all() {
             assert!(table(plain).contains(&format!("\n{} ", key.name)), "{}", key.name);
-            assert!(entry(key, plain).contains(key.help), "{}", key.name);
+            assert!(entry(key, plain).contains(key.about().help), "{}", key.name);
             assert!(sample().contains(&format!("{}=", key.name)), "{}", key.name);
         }
     }

@@ -132,6 +132,7 @@ impl Daemon {
         self.take_up_rest(handover);
         self.is_started = true;
         self.settle();
+        sys::stack::shrink();
         while !self.is_over() {
             self.mend();
             self.wait();

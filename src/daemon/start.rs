@@ -54,6 +54,7 @@ pub(super) enum Ending {
 
 /// Runs going(8) with the arguments of this process.
 pub fn main() -> ExitCode {
+    sys::stack::shrink();
     let defaults = options::Places::of(Uid::effective().is_root(), |name| std::env::var_os(name));
     let status = match options::read(std::env::args_os(), defaults) {
         Ok(options) => perform(options),

@@ -19,6 +19,7 @@ pub mod processes;
 pub mod register;
 pub mod sandbox;
 pub mod signals;
+pub mod stack;
 pub mod streams;
 pub mod terminal;
 

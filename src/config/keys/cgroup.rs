@@ -1,6 +1,6 @@
 //! How much of the machine all processes of a service together may take.
 
-use super::{Effect, Key, PLAIN};
+use super::{Effect, Entry, PLAIN};
 use crate::config::cgroup::{
     WISHES, limit, read_cpu_max, read_memory, read_pids, read_weight, show_cpu_max, show_memory,
     show_number,
@@ -8,8 +8,8 @@ use crate::config::cgroup::{
 use crate::config::values::{choose, chosen};
 
 /// In the order in which one reads about them.
-pub(super) static KEYS: [Key; 6] = [
-    Key {
+pub(super) const KEYS: [Entry; 6] = [
+    Entry {
         name: "cgroup",
         values: "auto|yes|no",
         default: "auto",
@@ -19,7 +19,7 @@ pub(super) static KEYS: [Key; 6] = [
         get: |spec| chosen(&spec.cgroup.wish, WISHES),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "memory-max",
         effect: Effect::Now,
         values: "SIZE|PERCENT%|unlimited",
@@ -28,7 +28,7 @@ pub(super) static KEYS: [Key; 6] = [
         get: |spec| show_memory(spec.cgroup.memory_max),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "memory-high",
         effect: Effect::Now,
         values: "SIZE|PERCENT%|unlimited",
@@ -37,7 +37,7 @@ pub(super) static KEYS: [Key; 6] = [
         get: |spec| show_memory(spec.cgroup.memory_high),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "cpu-max",
         effect: Effect::Now,
         values: "PERCENT%|QUOTA PERIOD|unlimited",
@@ -46,7 +46,7 @@ pub(super) static KEYS: [Key; 6] = [
         get: |spec| show_cpu_max(spec.cgroup.cpu_max),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "cpu-weight",
         effect: Effect::Now,
         values: "WEIGHT|unlimited",
@@ -55,7 +55,7 @@ pub(super) static KEYS: [Key; 6] = [
         get: |spec| show_number(spec.cgroup.cpu_weight),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "pids-max",
         effect: Effect::Now,
         values: "COUNT|unlimited",

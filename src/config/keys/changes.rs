@@ -1,14 +1,14 @@
 //! What a service has of its own that changes, and how it is told.
 
-use super::{Effect, Key, PLAIN};
+use super::{Effect, Entry, PLAIN};
 use crate::config::changes::{
     REACTIONS, add_watched, read_reload_signal, show_reload_signal, show_watched,
 };
 use crate::config::values::{choose, chosen};
 
 /// In the order in which one reads about them.
-pub(super) static KEYS: [Key; 3] = [
-    Key {
+pub(super) const KEYS: [Entry; 3] = [
+    Entry {
         name: "reload-signal",
         effect: Effect::Now,
         values: "SIGNAL|none",
@@ -18,7 +18,7 @@ pub(super) static KEYS: [Key; 3] = [
         get: |spec| show_reload_signal(spec.changes.signal),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "watch",
         repeats: true,
         effect: Effect::Now,
@@ -29,7 +29,7 @@ pub(super) static KEYS: [Key; 3] = [
         get: |spec| show_watched(&spec.changes.watch),
         clear: |spec| spec.changes.watch = Box::default(),
     },
-    Key {
+    Entry {
         name: "on-watch",
         effect: Effect::Now,
         values: "restart|reload-signal",

@@ -1,7 +1,7 @@
 //! What a service is wrapped in: its environment, its view of the system, and
 //! what it may do there.
 
-use super::{Key, PLAIN};
+use super::{Entry, PLAIN};
 use crate::config::child::{
     HARDENS, add_env_file, add_names, add_tree, read_capabilities, read_private, show_capabilities,
     show_private,
@@ -10,8 +10,8 @@ use crate::config::values::{choose, chosen, read_path, store};
 use crate::config::words::{read_yes, show_yes};
 
 /// In the order in which one reads about them.
-pub(super) static KEYS: [Key; 10] = [
-    Key {
+pub(super) const KEYS: [Entry; 10] = [
+    Entry {
         name: "env-file",
         repeats: true,
         values: "[-]PATH",
@@ -20,7 +20,7 @@ pub(super) static KEYS: [Key; 10] = [
         get: |spec| spec.env_files.join("\n"),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "unset-env",
         repeats: true,
         values: "NAME...",
@@ -29,7 +29,7 @@ pub(super) static KEYS: [Key; 10] = [
         get: |spec| spec.unset_env.join(" "),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "clean-env",
         values: "yes|no",
         default: "no",
@@ -38,7 +38,7 @@ pub(super) static KEYS: [Key; 10] = [
         get: |spec| show_yes(spec.clean_env),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "chroot",
         values: "DIRECTORY",
         help: "The directory which is / for it; its command and cwd are looked for in there.",
@@ -48,7 +48,7 @@ pub(super) static KEYS: [Key; 10] = [
         get: |spec| spec.sandbox.chroot.clone().unwrap_or_default(),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "no-new-privs",
         values: "yes|no",
         default: "no",
@@ -57,7 +57,7 @@ pub(super) static KEYS: [Key; 10] = [
         get: |spec| show_yes(spec.sandbox.no_new_privs),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "capabilities",
         values: "NAME...|none",
         help: "The rights of root which it has and can ever get, whoever its user is.",
@@ -67,7 +67,7 @@ pub(super) static KEYS: [Key; 10] = [
         get: |spec| show_capabilities(spec.sandbox.capabilities),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "private",
         values: "net|ipc|uts|tmp...",
         help: "What it shares with nobody: networks but for a loopback, System V IPC, the host \
@@ -76,7 +76,7 @@ pub(super) static KEYS: [Key; 10] = [
         get: |spec| show_private(&spec.sandbox.private),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "read-only",
         repeats: true,
         values: "[-]PATH",
@@ -86,7 +86,7 @@ pub(super) static KEYS: [Key; 10] = [
         clear: |spec| spec.sandbox.read_only.clear(),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "writable",
         repeats: true,
         values: "[-]PATH",
@@ -96,7 +96,7 @@ pub(super) static KEYS: [Key; 10] = [
         clear: |spec| spec.sandbox.writable.clear(),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "harden",
         values: "no|strict",
         default: "no",

@@ -1,15 +1,15 @@
 //! What must be so before a service is started, what comes before and after each
 //! of its runs, and when it counts as up.
 
-use super::{Effect, Key, PLAIN};
+use super::{Effect, Entry, PLAIN};
 use crate::config::care::{READYS, add_condition, read_timeout, show_conditions};
 use crate::config::template::join;
 use crate::config::values::{choose, chosen, set_command, store};
 use crate::config::words::show_duration;
 
 /// In the order in which one reads about them.
-pub(super) static KEYS: [Key; 6] = [
-    Key {
+pub(super) const KEYS: [Entry; 6] = [
+    Entry {
         name: "condition",
         repeats: true,
         effect: Effect::Now,
@@ -21,7 +21,7 @@ pub(super) static KEYS: [Key; 6] = [
         clear: |spec| spec.conditions.clear(),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "setup",
         values: "WORD...",
         help: "A command that is run before it, as the same user and in the same surroundings; \
@@ -33,7 +33,7 @@ pub(super) static KEYS: [Key; 6] = [
         get: |spec| join(&spec.setup),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "ready",
         values: "exec|uptime",
         default: "exec",
@@ -43,7 +43,7 @@ pub(super) static KEYS: [Key; 6] = [
         get: |spec| chosen(&spec.policy.care.ready, READYS),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "start-timeout",
         effect: Effect::Now,
         values: "DURATION",
@@ -53,7 +53,7 @@ pub(super) static KEYS: [Key; 6] = [
         get: |spec| show_duration(spec.policy.care.start_timeout),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "finish",
         effect: Effect::Now,
         values: "WORD...",
@@ -66,7 +66,7 @@ pub(super) static KEYS: [Key; 6] = [
         get: |spec| join(&spec.finish),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "finish-timeout",
         effect: Effect::Now,
         values: "DURATION",

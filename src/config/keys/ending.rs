@@ -1,13 +1,13 @@
 //! What the end of a service means for all others, and how it is announced.
 
-use super::{Effect, Key, PLAIN};
+use super::{Effect, Entry, PLAIN};
 use crate::config::ending::read_name;
 use crate::config::values::store;
 use crate::config::words::{read_duration, read_yes, show_duration, show_yes};
 
 /// In the order in which one reads about them.
-pub(super) static KEYS: [Key; 3] = [
-    Key {
+pub(super) const KEYS: [Entry; 3] = [
+    Entry {
         name: "term-delay",
         effect: Effect::Now,
         values: "DURATION",
@@ -23,7 +23,7 @@ pub(super) static KEYS: [Key; 3] = [
         get: |spec| show_duration(spec.policy.term_delay()),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "essential",
         effect: Effect::Now,
         values: "yes|no",
@@ -34,7 +34,7 @@ pub(super) static KEYS: [Key; 3] = [
         get: |spec| show_yes(spec.essential),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "exit-code-from",
         effect: Effect::Now,
         values: "SERVICE",

@@ -1,11 +1,11 @@
 //! How many services a template is.
 
-use super::{Effect, Key, PLAIN};
+use super::{Effect, Entry, PLAIN};
 use crate::config::instances::{KEY, read_count};
 use crate::config::values::store;
 
 /// The only one.
-pub(super) static KEYS: [Key; 1] = [Key {
+pub(super) const KEYS: [Entry; 1] = [Entry {
     name: KEY,
     effect: Effect::Now,
     values: "COUNT",

@@ -1,6 +1,6 @@
 //! When a service is started again, and how it is stopped.
 
-use super::{Effect, Key, PLAIN};
+use super::{Effect, Entry, PLAIN};
 use crate::config::values::{
     KINDS, RESTARTS, WHOMS, add_success, choose, chosen, read_backoff, read_stop, read_strikes,
     show_stop, show_success, store,
@@ -8,8 +8,8 @@ use crate::config::values::{
 use crate::config::words::{read_burst, read_duration, read_percent, show_burst, show_duration};
 
 /// In the order in which one reads about them.
-pub(super) static KEYS: [Key; 11] = [
-    Key {
+pub(super) const KEYS: [Entry; 11] = [
+    Entry {
         name: "type",
         values: "service|oneshot|forking",
         default: "service",
@@ -19,7 +19,7 @@ pub(super) static KEYS: [Key; 11] = [
         get: |spec| chosen(&spec.policy.kind, KINDS),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "restart",
         effect: Effect::Now,
         values: "always|on-failure|never",
@@ -29,7 +29,7 @@ pub(super) static KEYS: [Key; 11] = [
         get: |spec| chosen(&spec.policy.restart, RESTARTS),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "success",
         repeats: true,
         effect: Effect::Now,
@@ -40,7 +40,7 @@ pub(super) static KEYS: [Key; 11] = [
         get: |spec| show_success(&spec.policy.success),
         clear: |spec| spec.policy.success = Box::default(),
     },
-    Key {
+    Entry {
         name: "min-uptime",
         effect: Effect::Now,
         values: "DURATION",
@@ -50,7 +50,7 @@ pub(super) static KEYS: [Key; 11] = [
         get: |spec| show_duration(spec.policy.min_uptime),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "backoff",
         effect: Effect::Now,
         values: "DURATION",
@@ -60,7 +60,7 @@ pub(super) static KEYS: [Key; 11] = [
         get: |spec| show_duration(spec.policy.backoff),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "backoff-max",
         effect: Effect::Now,
         values: "DURATION",
@@ -70,7 +70,7 @@ pub(super) static KEYS: [Key; 11] = [
         get: |spec| show_duration(spec.policy.backoff_max),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "jitter",
         effect: Effect::Now,
         values: "PERCENT",
@@ -81,7 +81,7 @@ pub(super) static KEYS: [Key; 11] = [
         get: |spec| spec.policy.jitter.to_string(),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "strikes",
         effect: Effect::Now,
         values: "COUNT",
@@ -91,7 +91,7 @@ pub(super) static KEYS: [Key; 11] = [
         get: |spec| spec.policy.strikes.to_string(),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "burst",
         effect: Effect::Now,
         values: "DEATHS/DURATION|none",
@@ -102,7 +102,7 @@ pub(super) static KEYS: [Key; 11] = [
         get: |spec| show_burst(spec.policy.burst),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "stop",
         effect: Effect::Now,
         values: "SIGNAL [DURATION]...",
@@ -112,7 +112,7 @@ pub(super) static KEYS: [Key; 11] = [
         get: |spec| show_stop(spec.policy.signals()),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "kill",
         effect: Effect::Now,
         values: "group|process|all",

@@ -1,6 +1,6 @@
 //! How much a service may take, and before whom.
 
-use super::{Key, PLAIN};
+use super::{Entry, PLAIN};
 use crate::config::Spec;
 use crate::config::limits::{
     read_affinity, read_ionice, read_nice, read_oom_score, set_limit, set_sched, show_affinity,
@@ -15,13 +15,13 @@ const fn limit(
     help: &'static str,
     set: fn(&mut Spec, &str) -> Result<(), String>,
     get: fn(&Spec) -> String,
-) -> Key {
-    Key { name, values, help, set, get, ..PLAIN }
+) -> Entry {
+    Entry { name, values, help, set, get, ..PLAIN }
 }
 
 /// In the order in which one reads about them; the numbers are those of
 /// `limits::RESOURCES`.
-pub(super) static KEYS: [Key; 21] = [
+pub(super) const KEYS: [Entry; 21] = [
     limit(
         "limit-as",
         "SIZE[:SIZE]",
@@ -134,7 +134,7 @@ pub(super) static KEYS: [Key; 21] = [
         |spec, value| set_limit(&mut spec.limits, 15, value),
         |spec| show_limit(&spec.limits, 15),
     ),
-    Key {
+    Entry {
         name: "nice",
         values: "NUMBER",
         help: "Its niceness, from -20, first to run, to 19.",
@@ -142,7 +142,7 @@ pub(super) static KEYS: [Key; 21] = [
         get: |spec| spec.limits.nice.map_or(String::new(), |nice| nice.to_string()),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "oom-score-adj",
         values: "NUMBER",
         help: "When memory runs out, who is killed: from -1000, never this one, to 1000, this one \
@@ -153,7 +153,7 @@ pub(super) static KEYS: [Key; 21] = [
         get: |spec| spec.limits.oom_score_adj.map_or(String::new(), |score| score.to_string()),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "cpu-affinity",
         values: "NUMBER[-NUMBER],...",
         help: "The processors on which it runs, the first one being 0.",
@@ -161,7 +161,7 @@ pub(super) static KEYS: [Key; 21] = [
         get: |spec| show_affinity(&spec.limits.cpu_affinity),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "sched",
         values: "other|batch|idle|fifo:PRIORITY|rr:PRIORITY",
         help: "Which of those that are ready runs first; fifo and rr come before all others.",
@@ -169,7 +169,7 @@ pub(super) static KEYS: [Key; 21] = [
         get: |spec| show_sched(spec.limits.sched),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "ionice",
         values: "idle|best-effort[:LEVEL]|realtime[:LEVEL]",
         help: "Whose reading and writing comes first; levels are from 0, first, to 7.",

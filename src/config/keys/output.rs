@@ -1,6 +1,6 @@
 //! Where a service reads from and writes to, and how its output is kept.
 
-use super::{Effect, Key, PLAIN};
+use super::{Effect, Entry, PLAIN};
 use crate::config::logs::{
     FULLS, TIMESTAMPS, read_keep, read_log_size, read_rate, read_stream, show_rate, show_stream,
 };
@@ -8,8 +8,8 @@ use crate::config::values::{choose, chosen, store};
 use crate::config::words::{read_yes, show_size, show_yes};
 
 /// In the order in which one reads about them.
-pub(super) static KEYS: [Key; 12] = [
-    Key {
+pub(super) const KEYS: [Entry; 12] = [
+    Entry {
         name: "stdin",
         values: "null|pipe|inherit|file:PATH",
         default: "null",
@@ -21,7 +21,7 @@ pub(super) static KEYS: [Key; 12] = [
         get: |spec| show_stream(&spec.stdin),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "stdout",
         values: "log|inherit|null|syslog|file:PATH",
         default: "log",
@@ -34,7 +34,7 @@ pub(super) static KEYS: [Key; 12] = [
         get: |spec| show_stream(&spec.stdout),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "stderr",
         values: "stdout|log|inherit|null|syslog|file:PATH",
         default: "stdout",
@@ -47,7 +47,7 @@ pub(super) static KEYS: [Key; 12] = [
         get: |spec| show_stream(&spec.stderr),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "log-size",
         effect: Effect::Now,
         values: "SIZE",
@@ -57,7 +57,7 @@ pub(super) static KEYS: [Key; 12] = [
         get: |spec| show_size(spec.log.size),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "log-keep",
         effect: Effect::Now,
         values: "COUNT",
@@ -67,7 +67,7 @@ pub(super) static KEYS: [Key; 12] = [
         get: |spec| spec.log.keep.to_string(),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "log-compress",
         effect: Effect::Now,
         values: "yes|no",
@@ -77,7 +77,7 @@ pub(super) static KEYS: [Key; 12] = [
         get: |spec| show_yes(spec.log.compress),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "log-timestamps",
         effect: Effect::Now,
         values: "yes|local|no",
@@ -87,7 +87,7 @@ pub(super) static KEYS: [Key; 12] = [
         get: |spec| chosen(&spec.log.timestamps, TIMESTAMPS),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "log-strip-ansi",
         effect: Effect::Now,
         values: "yes|no",
@@ -97,7 +97,7 @@ pub(super) static KEYS: [Key; 12] = [
         get: |spec| show_yes(spec.log.strip_ansi),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "log-rate",
         effect: Effect::Now,
         values: "LINES/DURATION|unlimited",
@@ -107,7 +107,7 @@ pub(super) static KEYS: [Key; 12] = [
         get: |spec| show_rate(spec.log.rate),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "log-full",
         effect: Effect::Now,
         values: "drop|block",
@@ -118,7 +118,7 @@ pub(super) static KEYS: [Key; 12] = [
         get: |spec| chosen(&spec.log.full, FULLS),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "log-prefix",
         values: "yes|no",
         default: "no",
@@ -127,7 +127,7 @@ pub(super) static KEYS: [Key; 12] = [
         get: |spec| show_yes(spec.log.prefix),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "log-truncate",
         effect: Effect::Now,
         values: "yes|no",

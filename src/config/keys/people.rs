@@ -1,11 +1,11 @@
 //! What people call a service, and who of them commands it.
 
-use super::{Effect, Key, PLAIN};
+use super::{Effect, Entry, PLAIN};
 use crate::config::values::{add_controllers, add_tags, read_description};
 
 /// In the order in which one reads about them.
-pub(super) static KEYS: [Key; 3] = [
-    Key {
+pub(super) const KEYS: [Entry; 3] = [
+    Entry {
         name: "tag",
         repeats: true,
         effect: Effect::Now,
@@ -16,7 +16,7 @@ pub(super) static KEYS: [Key; 3] = [
         get: |spec| spec.tags.join(" "),
         clear: |spec| spec.tags.clear(),
     },
-    Key {
+    Entry {
         name: "control",
         repeats: true,
         effect: Effect::Now,
@@ -27,7 +27,7 @@ pub(super) static KEYS: [Key; 3] = [
         get: |spec| spec.control.join(" "),
         clear: |spec| spec.control.clear(),
     },
-    Key {
+    Entry {
         name: "description",
         effect: Effect::Now,
         values: "TEXT",

@@ -1,6 +1,6 @@
 //! What a service runs, where, and as whom.
 
-use super::{Key, PLAIN};
+use super::{Entry, PLAIN};
 use crate::config::child::read_place;
 use crate::config::template::join;
 use crate::config::values::{
@@ -9,8 +9,8 @@ use crate::config::values::{
 use crate::config::words::{read_umask, show_umask};
 
 /// In the order in which one reads about them.
-pub(super) static KEYS: [Key; 7] = [
-    Key {
+pub(super) const KEYS: [Entry; 7] = [
+    Entry {
         name: "cmd",
         values: "WORD...",
         help: "The command: a program, found through PATH unless there is a slash in its name, \
@@ -19,7 +19,7 @@ pub(super) static KEYS: [Key; 7] = [
         get: |spec| join(&spec.cmd),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "cwd",
         values: "DIRECTORY",
         default: "/",
@@ -28,7 +28,7 @@ pub(super) static KEYS: [Key; 7] = [
         get: |spec| spec.cwd.clone(),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "user",
         values: "NAME|NUMBER",
         help: "The user it runs as, if not going's own.",
@@ -36,7 +36,7 @@ pub(super) static KEYS: [Key; 7] = [
         get: |spec| spec.user.clone().unwrap_or_default(),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "group",
         values: "NAME|NUMBER",
         help: "The group it runs as, if not the user's own.",
@@ -44,7 +44,7 @@ pub(super) static KEYS: [Key; 7] = [
         get: |spec| spec.group.clone().unwrap_or_default(),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "groups",
         values: "NAME|NUMBER...|none",
         help: "Its supplementary groups, if not the user's own.",
@@ -52,7 +52,7 @@ pub(super) static KEYS: [Key; 7] = [
         get: |spec| show_groups(spec.groups.as_deref()),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "umask",
         values: "OCTAL",
         default: "022",
@@ -61,7 +61,7 @@ pub(super) static KEYS: [Key; 7] = [
         get: |spec| show_umask(spec.umask),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "env",
         repeats: true,
         values: "NAME=VALUE",

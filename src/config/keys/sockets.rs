@@ -1,12 +1,12 @@
 //! When a service is started, and the sockets that are held for it.
 
-use super::{Effect, Key, PLAIN};
+use super::{Effect, Entry, PLAIN};
 use crate::config::listen::{LISTEN_AS, STARTS, add_listen, show_listen};
 use crate::config::values::{choose, chosen};
 
 /// In the order in which one reads about them.
-pub(super) static KEYS: [Key; 3] = [
-    Key {
+pub(super) const KEYS: [Entry; 3] = [
+    Entry {
         name: "start",
         effect: Effect::Now,
         values: "auto|manual|on-demand",
@@ -17,7 +17,7 @@ pub(super) static KEYS: [Key; 3] = [
         get: |spec| chosen(&spec.policy.start, STARTS),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "listen",
         repeats: true,
         values: "tcp:[HOST:]PORT|udp:[HOST:]PORT|unix:PATH|unix:@NAME [OPTION=VALUE]...",
@@ -28,7 +28,7 @@ pub(super) static KEYS: [Key; 3] = [
         clear: |spec| spec.listen.clear(),
         ..PLAIN
     },
-    Key {
+    Entry {
         name: "listen-as",
         values: "fds|stdin",
         default: "fds",
