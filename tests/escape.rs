@@ -163,6 +163,10 @@ fn what_survives_a_crash_does_not_survive_a_stop() {
     going.wait_for("a: removed");
     assert_eq!(runners(&words), [0; 0]);
     going.stop();
+    let told =
+        ["a: stopping what it left behind (*", "a: what it left behind is gone", "a: removed"];
+    assert_eq!(told.map(|it| going.count(it)), [1; 3]);
+    assert_eq!(going.count("a terminated*"), 1);
 }
 
 /// The sessions of an ssh daemon are to outlive its restart.

@@ -152,7 +152,7 @@ fn a_setup_that_takes_too_long_is_ended_with_all_it_started() {
     going.wait_for(
         "Can't wait for the setup any longer: 300ms are over (web: start-timeout, line 3)",
     );
-    going.wait_for("web was not started*gave up after 1 strikes)");
+    going.wait_for("web was not started*gave up after 1 strike)");
     assert_eq!(place.starts("setup").len(), 2);
     wait_until("its end", || place.starts("setup").iter().all(|pid| !is_alive(*pid)));
     assert_eq!(going.count("web: started*"), 0);

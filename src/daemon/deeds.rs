@@ -45,9 +45,6 @@ impl Daemon {
         if outcome.before.is_alive() && !outcome.after.is_alive() {
             self.bury(slot);
         }
-        if self.find_strays(outcome) {
-            return;
-        }
         match outcome.action {
             None => {}
             Some(Action::Spawn(job)) => match self.spawn(slot, job) {

@@ -192,8 +192,12 @@ impl Daemon {
     }
 
     /// Tells and does what the decisions made so far came to.
-    fn follow_up(&mut self) {
+    pub(super) fn follow_up(&mut self) {
         while let Some(outcome) = self.supervisor.next_outcome() {
+            // It has not ended as long as somebody of it is left.
+            if self.find_strays(&outcome) {
+                continue;
+            }
             self.tell(&outcome);
             self.mark_change(&outcome);
             self.act(&outcome);

@@ -18,6 +18,17 @@ pub(super) struct Rest {
     pub(super) relatives: Vec<(Slot, Relative)>,
     /// Services of which something is known to survive KILL.
     pub(super) stuck: Vec<Slot>,
+    /// Services at rest of which somebody was found, who is being stopped.
+    pub(super) found: Vec<Slot>,
+}
+
+impl Rest {
+    /// Whether the service was at rest when somebody of it was found.
+    pub(super) fn forget_found(&mut self, slot: Slot) -> bool {
+        let count = self.found.len();
+        self.found.retain(|it| *it != slot);
+        self.found.len() < count
+    }
 }
 
 impl Daemon {
@@ -145,6 +156,7 @@ impl Daemon {
         let found =
             self.rest.census.as_ref().zip(head).and_then(|(census, head)| census.member(&head));
         let Some((pid, _)) = found else { return false };
+        self.rest.found.push(slot);
         self.supervisor.step(slot, Event::Found(pid), self.now);
         self.clearing.push((slot, true));
         true

@@ -279,6 +279,8 @@ impl Daemon {
     /// Writes, makes more to write, reads; false when the client is done with.
     fn converse(&mut self, client: &mut Client) -> bool {
         for _ in 0..SHARE {
+            // What clients are told has been written down for the next going.
+            self.follow_up();
             if !client.flush() {
                 return false;
             }

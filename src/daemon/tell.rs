@@ -20,7 +20,10 @@ impl Daemon {
         let Some(service) = self.supervisor.get(outcome.slot) else { return };
         let name = &service.name;
         let is_prepared = service.stage == Stage::Prepared;
-        let is_death = outcome.before.is_alive() && !outcome.after.is_alive() && !is_prepared;
+        let is_end = outcome.before.is_alive() && !outcome.after.is_alive() && !is_prepared;
+        // Its death was told long before somebody of it was found.
+        let was_found = is_end && self.rest.forget_found(outcome.slot);
+        let is_death = is_end && !was_found;
         let death = service.last().filter(|_| is_death);
         // To wait for one's turn is nothing to tell, but what led to it may be.
         let is_silent = matches!(outcome.after, State::Waiting | State::Finishing { .. });
@@ -32,8 +35,13 @@ impl Daemon {
         let spec = (fault.is_some() || is_unmet).then(|| self.spec(outcome.slot)).flatten();
         let spec = spec.unwrap_or_default();
         let reporter = &mut self.reporter;
+        if was_found {
+            report!(reporter, Level::Info, "{name}: what it left behind is gone");
+        }
         if outcome.action == Some(Action::Forget) {
-            tell_end(reporter, service, outcome.before);
+            if !was_found {
+                tell_end(reporter, service, outcome.before);
+            }
             report!(reporter, Level::Info, "{name}: removed");
             return;
         }
@@ -41,31 +49,16 @@ impl Daemon {
             return;
         }
         match outcome.after {
-            State::Starting { pid, .. } if service.stage == Stage::Setup => {
-                report!(reporter, Level::Info, "{name}: setting up (pid {})", pid.0)
-            }
-            State::Starting { pid, .. } if service.stage == Stage::Running => {
-                report!(reporter, Level::Debug, "{name}: runs, but is not ready (pid {})", pid.0)
-            }
+            State::Starting { .. }
+            | State::Up { .. }
+            | State::Ending
+            | State::Finishing { .. }
+            | State::Unmet { .. } => tell_course(reporter, service, outcome.after, &spec),
             State::Waiting if is_prepared => report!(reporter, Level::Debug, "{name}: set up"),
-            State::Unmet { which } => {
-                let which = spec.conditions.get(usize::from(which)).map(show_condition);
-                let which = which.unwrap_or_default();
-                report!(reporter, Level::Info, "{name}: not started ({which} is not met)");
-            }
-            State::Ending => report!(reporter, Level::Debug, "{name}: ended, its finish is next"),
-            State::Finishing { pid, .. } => {
-                report!(reporter, Level::Debug, "{name}: finishing (pid {})", pid.0)
-            }
-            State::Starting { pid, .. } => {
-                report!(reporter, Level::Debug, "{name}: forked (pid {})", pid.0)
-            }
-            State::Up { pid, .. } => {
-                report!(reporter, Level::Info, "{name}: started (pid {})", pid.0)
-            }
             State::Stopping { .. } | State::Clearing { .. } => {
                 tell_signal(reporter, service, outcome, self.now);
             }
+            State::Waiting | State::Down if was_found => {}
             State::Waiting | State::Down => tell_end(reporter, service, outcome.before),
             State::Listening => tell_listening(reporter, service, is_death),
             State::Quarantined { .. } | State::Done | State::Failed => {
@@ -75,6 +68,40 @@ impl Daemon {
                 tell_verdict(reporter, service, outcome.after, self.now);
             }
         }
+    }
+}
+
+/// How far it has come on its way up, or down.
+fn tell_course(reporter: &mut Reporter, service: &Service, state: State, spec: &Spec) {
+    let name = &service.name;
+    match state {
+        State::Starting { pid, .. } if service.stage == Stage::Setup => {
+            report!(reporter, Level::Info, "{name}: setting up (pid {})", pid.0);
+        }
+        State::Starting { pid, .. } if service.stage == Stage::Running => {
+            report!(reporter, Level::Debug, "{name}: runs, but is not ready (pid {})", pid.0);
+        }
+        State::Starting { pid, .. } => {
+            report!(reporter, Level::Debug, "{name}: forked (pid {})", pid.0);
+        }
+        State::Up { pid, .. } => report!(reporter, Level::Info, "{name}: started (pid {})", pid.0),
+        State::Unmet { which } => {
+            let which = spec.conditions.get(usize::from(which)).map(show_condition);
+            let which = which.unwrap_or_default();
+            report!(reporter, Level::Info, "{name}: not started ({which} is not met)");
+        }
+        State::Ending => report!(reporter, Level::Debug, "{name}: ended, its finish is next"),
+        State::Finishing { pid, .. } => {
+            report!(reporter, Level::Debug, "{name}: finishing (pid {})", pid.0);
+        }
+        State::Down
+        | State::Waiting
+        | State::Listening
+        | State::Stopping { .. }
+        | State::Clearing { .. }
+        | State::Quarantined { .. }
+        | State::Done
+        | State::Failed => {}
     }
 }
 
@@ -173,6 +200,9 @@ fn tell_signal(reporter: &mut Reporter, service: &Service, outcome: &Outcome, no
         }
         _ if matches!(outcome.action, Some(Action::Signal { whom: Whom::Strays, .. })) => {
             report!(reporter, Level::Info, "{name}: stopping what left its group ({order})");
+        }
+        (State::Down, State::Clearing { .. }) => {
+            report!(reporter, Level::Info, "{name}: stopping what it left behind ({order})");
         }
         (State::Starting { .. } | State::Up { .. }, State::Stopping { next_at, .. })
             if outcome.action.is_none() =>

@@ -37,7 +37,8 @@ impl Service {
             (Remains::Nothing, State::Starting { .. }) if self.stage != Stage::Running => {
                 let has_setup = self.stage == Stage::Forked && self.definition.policy.care.setup;
                 self.stage = if has_setup { Stage::Prepared } else { Stage::Fresh };
-                self.state = State::Waiting;
+                // Whoever demanded it has lost the connection.
+                self.state = if has_setup { State::Waiting } else { self.poised() };
                 None
             }
             (Remains::Nothing, State::Finishing { .. }) => {

@@ -55,7 +55,7 @@ fn files_which_are_no_state_of_ours_are_reported_and_replaced() {
         (b"", " ignored: it is no state of going"),
         (&noise, " ignored: it is no state of going"),
         (b"going\0st\x63\0\0\0", " ignored: another version of going wrote it"),
-        (b"going\0st\x01\0\0\0\0\x02\0\0more", " ignored: it is damaged"),
+        (b"going\0st\x02\0\0\0\0\x02\0\0more", " ignored: it is damaged"),
     ];
     for (bytes, why) in cases {
         let place = abandoned();

@@ -113,9 +113,9 @@ fn nobody_is_turned_away_during_an_upgrade() {
         }
         is_over.store(true, Ordering::Relaxed);
     });
+    going.stop();
     assert_eq!(going.count("took up 1 services, 0 died meanwhile"), 10);
     assert_eq!(going.count("web: started (pid *)"), 1);
-    going.stop();
 }
 
 #[test]

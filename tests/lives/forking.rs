@@ -67,7 +67,7 @@ fn a_daemon_that_fails_to_start_is_no_daemon() {
     going.wait_for_all(&[
         "fails: main process * ended (exit status 3), stopping what it left behind *",
         "fails terminated after: *",
-        "nobody terminated after: *(exit status 0; strike 1, *",
+        "nobody terminated after: *(exit status 0; never ready; strike 1, *",
     ]);
     assert_eq!(going.count("*: started *"), 0, "neither was ever up");
     going.stop();
