@@ -175,7 +175,7 @@ fn story(service: &Status) -> String {
 fn ended(death: &Death) -> String {
     match death.end {
         End::Fault(_) => say::ended(&death.end),
-        End::Exit(_) | End::Signal { .. } | End::Unknown => {
+        End::Exit(_) | End::Signal { .. } | End::Memory | End::Unknown => {
             format!("{} after {}", say::ended(&death.end), say::span(death.ran))
         }
     }
