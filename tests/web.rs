@@ -20,6 +20,8 @@ mod browser;
 mod chromium;
 #[path = "web/crowd.rs"]
 mod crowd;
+#[path = "web/fronts.rs"]
+mod fronts;
 #[path = "web/guard.rs"]
 mod guard;
 #[path = "web/pypi.rs"]
@@ -30,3 +32,5 @@ mod schema;
 mod site;
 #[path = "web/supervisor.rs"]
 mod supervisor;
+#[path = "web/watched.rs"]
+mod watched;

@@ -4,9 +4,10 @@
 
 use std::time::Duration;
 
-use super::reply::Status;
+use super::reply::{End, Status};
 use super::usage::{self, Row, measured};
 use super::{Place, Reply, Trouble, ask};
+use crate::config::signals::read_signal;
 use crate::protocol::{Command, Message, Request, State};
 
 /// Asks going for all of them.
@@ -160,6 +161,21 @@ fn render_services(page: &mut Page, rows: &[Row]) {
     page.each("going_service_next_seconds", help, rows, |(service, _)| {
         service.next.as_ref().map(|(_, time)| seconds(*time))
     });
+    let help = "Left of its quarantine.";
+    page.each("going_service_quarantine_seconds", help, rows, |(service, _)| {
+        let is_held = service.is(State::Quarantined);
+        service.next.as_ref().filter(|_| is_held).map(|(_, time)| seconds(*time))
+    });
+    let help = "With what its last run exited; 128 and the number of the signal that killed it.";
+    page.each("going_service_exit_code", help, rows, |(service, _)| {
+        match &service.last.as_ref()?.end {
+            End::Exit(status) => Some(status.to_string()),
+            End::Signal { name, .. } => Some((128 + u16::from(read_signal(name)?.0)).to_string()),
+            // By KILL.
+            End::Memory => Some("137".to_owned()),
+            End::Unknown | End::Fault(_) => None,
+        }
+    });
     let help = "What its main process has in RAM.";
     page.each("going_service_memory_bytes", help, rows, |(_, usage)| {
         usage.map(|usage| usage.memory.to_string())
@@ -179,6 +195,19 @@ mod tests {
         let mut page = Page { text: String::new() };
         page.sample("x", &[("a", "1\"\\\n"), ("b", "2")], "3");
         assert_eq!(page.text, "x{a=\"1\\\"\\\\\\n\",b=\"2\"} 3\n");
+    }
+
+    #[test]
+    fn deaths_are_told_as_shells_do() {
+        let told = |end: &str| {
+            let block = format!("service=a\nstate=quarantined\nnext=start\nnext-ms=1500\n{end}\n");
+            let block = Message::parse(block.as_bytes()).unwrap();
+            render(Some(&block), &[(Status::read(&block).unwrap(), None)])
+        };
+        assert!(told("last-exit=3").contains("going_service_exit_code{service=\"a\"} 3\n"));
+        assert!(told("last-signal=KILL").contains("going_service_exit_code{service=\"a\"} 137\n"));
+        let left = "going_service_quarantine_seconds{service=\"a\"} 1.500\n";
+        assert!(told("last-exit=0").contains(left));
     }
 
     #[test]

@@ -262,7 +262,10 @@ pub fn ready(web: &Web) -> Response {
         return Response::text(503, "going does not answer");
     };
     let services: Vec<Status> = reply.blocks.iter().filter_map(Status::read).collect();
-    let is_fine = |it: &&Status| !it.is_wanted || it.is(State::Up) || it.is(State::Done);
+    let is_fine = |it: &&Status| {
+        let is_as_wanted = [State::Up, State::Done, State::Listening].iter().any(|at| it.is(*at));
+        !it.is_wanted || is_as_wanted || it.unmet.is_some()
+    };
     let late = services.iter().filter(|it| !is_fine(it)).count();
     match late {
         0 => Response::text(200, "ready"),

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::Web;
 use super::http::{Request, Response};
-use super::users::{Role, is_same};
+use super::users::{Denial, Role, is_same};
 
 /// The cookie that goes with the token of a form.
 pub const COOKIE: &str = "going";
@@ -32,7 +32,10 @@ pub enum Peer {
 /// The answer to somebody who may not even look.
 pub fn role(web: &Web, request: &Request, peer: Peer) -> Result<Role, Response> {
     let role = match request.header("authorization") {
-        Some(proof) => prove(web, proof).ok_or_else(|| unknown("wrong name or password"))?,
+        Some(proof) => prove(web, proof).map_err(|denial| match denial {
+            Denial::Wrong => unknown("wrong name or password"),
+            Denial::Busy => Response::text(429, "too many ask to come in").with("Retry-After", "1"),
+        })?,
         None if peer == Peer::File => Role::Full,
         // Everybody on this machine may ask going itself as much as that.
         None if peer == Peer::Here && web.users.is_empty() => Role::Read,
@@ -45,17 +48,23 @@ fn unknown(why: &str) -> Response {
     Response::text(401, why).with("WWW-Authenticate", "Basic realm=\"going\", charset=\"UTF-8\"")
 }
 
-fn prove(web: &Web, proof: &str) -> Option<Role> {
-    let (kind, proof) = proof.split_once(' ')?;
+fn prove(web: &Web, proof: &str) -> Result<Role, Denial> {
+    let (kind, proof) = proof.split_once(' ').ok_or(Denial::Wrong)?;
     if kind.eq_ignore_ascii_case("bearer") {
-        return web.users.token(proof.trim());
+        return web.users.token(proof.trim()).ok_or(Denial::Wrong);
     }
     if !kind.eq_ignore_ascii_case("basic") {
-        return None;
+        return Err(Denial::Wrong);
     }
-    let pair = String::from_utf8(STANDARD.decode(proof.trim()).ok()?).ok()?;
-    let (name, password) = pair.split_once(':')?;
-    web.users.password(name, password)
+    let (name, password) = pair(proof).ok_or(Denial::Wrong)?;
+    web.users.password(&name, &password)
+}
+
+/// The name and password of basic authentication (RFC 7617).
+fn pair(proof: &str) -> Option<(String, String)> {
+    let text = String::from_utf8(STANDARD.decode(proof.trim()).ok()?).ok()?;
+    let (name, password) = text.split_once(':')?;
+    Some((name.to_owned(), password.to_owned()))
 }
 
 /// Whether a browser was told the truth about who we are: an address is what it

@@ -5,6 +5,7 @@
 
 mod api;
 mod auth;
+mod figures;
 pub mod http;
 mod live;
 mod logs;

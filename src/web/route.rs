@@ -4,8 +4,7 @@
 use super::auth::{self, Peer};
 use super::http::{Request, Response};
 use super::live::Live;
-use super::{Web, api, page, rpc};
-use crate::client::{Trouble, metrics};
+use super::{Web, api, figures, page, rpc};
 
 /// What is answered.
 #[derive(Debug)]
@@ -63,7 +62,7 @@ pub fn answer(web: &Web, request: &Request, peer: Peer) -> Answer {
         (true, ["logtail", name]) => rpc::tail(web, name, false),
         (true, ["logtail", name, stream]) => rpc::tail(web, name, *stream == "stderr"),
         (true, ["mainlogtail"]) => Answer::Endless(Live::report()),
-        (true, ["metrics"]) => figures(web).into(),
+        (true, ["metrics"]) => figures::answer(web, request).into(),
         (_, rest) => page::answer(web, request, role, rest),
     }
 }
@@ -72,17 +71,5 @@ fn only_read(request: &Request, answer: impl Fn() -> Response) -> Response {
     match request.method.as_str() {
         "GET" | "HEAD" => answer(),
         _ => Response::text(405, "there is nothing to change here").with("Allow", "GET, HEAD"),
-    }
-}
-
-fn figures(web: &Web) -> Response {
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    match metrics::collect(&web.place) {
-        Ok(text) => Response::new(200, kind, text),
-        // Whoever watches the figures is to see that there are none.
-        Err(Trouble::NoGoing(_) | Trouble::HungUp(_)) => {
-            Response::new(200, kind, metrics::render(None, &[]))
-        }
-        Err(trouble) => Response::text(502, trouble.sentence().unwrap_or("no answer")),
     }
 }

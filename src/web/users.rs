@@ -7,7 +7,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
 use argon2::{Argon2, Params};
@@ -59,10 +60,26 @@ pub struct Users {
     all: Vec<User>,
     /// Mixed into what is remembered, so that it is of no use elsewhere.
     pepper: [u8; 16],
-    /// Passwords that were right, for argon2 takes its time. One at a time: with
-    /// many, strangers could use up all memory.
+    /// Passwords that were right, for argon2 takes its time.
     known: Mutex<Vec<([u8; 32], Role)>>,
+    /// One hash at a time: with many, strangers could use up all memory.
+    hashing: Mutex<()>,
+    /// Those who wait for that.
+    waiting: AtomicUsize,
 }
+
+/// Why a password lets nobody in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Denial {
+    /// It is not the right one.
+    Wrong,
+    /// Too many others are asked for theirs.
+    Busy,
+}
+
+/// More than these do not wait for a hash: whoever types a password does not want
+/// to wait for longer than a second.
+const WAITING_MAX: usize = 16;
 
 /// So many that were right are remembered, the oldest forgotten first.
 const KNOWN_MAX: usize = 64;
@@ -70,7 +87,12 @@ const KNOWN_MAX: usize = 64;
 impl Users {
     /// Nobody.
     pub fn none() -> Users {
-        Users { all: Vec::new(), pepper: [0; 16], known: Mutex::new(Vec::new()) }
+        Users::of(Vec::new(), [0; 16])
+    }
+
+    fn of(all: Vec<User>, pepper: [u8; 16]) -> Users {
+        let known = Mutex::new(Vec::new());
+        Users { all, pepper, known, hashing: Mutex::new(()), waiting: AtomicUsize::new(0) }
     }
 
     /// Reads the file of users.
@@ -93,7 +115,7 @@ impl Users {
         file.read_to_string(&mut text).map_err(failed)?;
         let all = parse(&text).map_err(|(line, why)| format!("{shown}:{line}: {why}"))?;
         let pepper = random().map_err(|error| format!("/dev/urandom: {error}"))?;
-        Ok(Users { all, pepper, known: Mutex::new(Vec::new()) })
+        Ok(Users::of(all, pepper))
     }
 
     /// Whether there is none.
@@ -102,18 +124,22 @@ impl Users {
     }
 
     /// What somebody with this password may do.
-    pub fn password(&self, name: &str, password: &str) -> Option<Role> {
+    ///
+    /// # Errors
+    /// Nobody has it, or too many ask at once.
+    pub fn password(&self, name: &str, password: &str) -> Result<Role, Denial> {
         let mut seal = Blake2b::<U32>::new();
         seal.update(self.pepper);
         seal.update(name.len().to_le_bytes());
         seal.update(name.as_bytes());
         seal.update(password.as_bytes());
         let seal: [u8; 32] = seal.finalize().into();
-        // Poisoned by a panic, it would still be a list.
-        let mut known = self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some((_, role)) = known.iter().find(|(it, _)| is_same(it, &seal)) {
-            return Some(*role);
+        if let Some((_, role)) = lock(&self.known).iter().find(|(it, _)| is_same(it, &seal)) {
+            return Ok(*role);
         }
+        // Whoever is known never comes here, so that no stranger keeps them waiting.
+        let _one = Waiting::begin(&self.waiting).ok_or(Denial::Busy)?;
+        let _turn = lock(&self.hashing);
         let user = self.all.iter().find(|it| it.name == name);
         let Some((hash, role)) = user.and_then(|it| match &it.proof {
             Proof::Password(hash) => Some((hash.as_str(), it.role)),
@@ -121,15 +147,17 @@ impl Users {
         }) else {
             // As slow as for one who is there, so that nobody can tell.
             let _ = hash(password, &[0; 16]);
-            return None;
+            return Err(Denial::Wrong);
         };
-        let parsed = PasswordHash::new(hash).ok()?;
-        Argon2::default().verify_password(password.as_bytes(), &parsed).ok()?;
+        let parsed = PasswordHash::new(hash).map_err(|_| Denial::Wrong)?;
+        let verified = Argon2::default().verify_password(password.as_bytes(), &parsed);
+        verified.map_err(|_| Denial::Wrong)?;
+        let mut known = lock(&self.known);
         if known.len() >= KNOWN_MAX {
             known.remove(0);
         }
         known.push((seal, role));
-        Some(role)
+        Ok(role)
     }
 
     /// What somebody with this token may do.
@@ -144,6 +172,27 @@ impl Users {
             }
         }
         found
+    }
+}
+
+/// Poisoned by a panic, it would still be what it is.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One of those who wait for their turn.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl Waiting<'_> {
+    fn begin(count: &AtomicUsize) -> Option<Waiting<'_>> {
+        let one = Waiting(count);
+        (count.fetch_add(1, Ordering::Relaxed) < WAITING_MAX).then_some(one)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -297,8 +346,7 @@ mod tests {
     use super::*;
 
     fn users(text: &str) -> Users {
-        let known = Mutex::new(Vec::new());
-        Users { all: parse(text).unwrap(), pepper: [7; 16], known }
+        Users::of(parse(text).unwrap(), [7; 16])
     }
 
     #[test]
@@ -306,12 +354,25 @@ mod tests {
         let text = password_line("ann", Role::Read, "secret").unwrap();
         let users = users(&format!("# people\n\n{text}\n"));
         for _ in 0..2 {
-            assert_eq!(users.password("ann", "secret"), Some(Role::Read));
-            assert_eq!(users.password("ann", "secre"), None);
-            assert_eq!(users.password("bob", "secret"), None);
+            assert_eq!(users.password("ann", "secret"), Ok(Role::Read));
+            assert_eq!(users.password("ann", "secre"), Err(Denial::Wrong));
+            assert_eq!(users.password("bob", "secret"), Err(Denial::Wrong));
         }
         assert_eq!(users.known.lock().unwrap().len(), 1);
         assert!(!text.contains("secret"));
+    }
+
+    #[test]
+    fn strangers_do_not_keep_those_waiting_who_are_known() {
+        let text = password_line("ann", Role::Full, "secret").unwrap();
+        let users = users(&text);
+        assert_eq!(users.password("ann", "secret"), Ok(Role::Full));
+        users.waiting.store(WAITING_MAX, Ordering::Relaxed);
+        assert_eq!(users.password("ann", "guessed"), Err(Denial::Busy));
+        // Even while a hash is made.
+        let _turn = users.hashing.lock().unwrap();
+        assert_eq!(users.password("ann", "secret"), Ok(Role::Full));
+        users.waiting.store(0, Ordering::Relaxed);
     }
 
     #[test]
@@ -321,7 +382,7 @@ mod tests {
         assert_eq!(users.token(&token), Some(Role::Full));
         assert_eq!(users.token(&token.to_uppercase()), None);
         assert_eq!(users.token(""), None);
-        assert_eq!(users.password("ci", &token), None);
+        assert_eq!(users.password("ci", &token), Err(Denial::Wrong));
         assert!(!line.contains(&token));
     }
 

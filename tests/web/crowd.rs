@@ -1,9 +1,9 @@
 //! Many clients, slow ones and such as speak no HTTP, do not keep others waiting.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use super::site::Site;
+use super::site::{Site, users};
 use crate::common::{Place, status};
 
 #[test]
@@ -52,4 +52,41 @@ fn what_is_no_http_is_refused_and_does_no_harm() {
         assert_eq!(answer.status, wanted, "{:?} {answer:?}", request.get(..60));
     }
     assert_eq!(site.get("/api/v1/services/web").status, 200);
+}
+
+#[test]
+fn a_flood_of_wrong_passwords_keeps_nobody_out_who_is_known() {
+    let place = Place::new();
+    place.service("web", "cmd=sleep 1000\n");
+    let mut going = place.start(&[]);
+    going.wait_started("web");
+    let site = Site::open(&place, &["--users", &users(&place)]);
+    let ask = |proof: &str| {
+        format!(
+            "GET /api/v1/self HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic {proof}\r\nConnection: close\r\n\r\n"
+        )
+    };
+    // ann:secret
+    let known = ask("YW5uOnNlY3JldA==");
+    assert_eq!(site.raw(&known).status, 200);
+    let strangers: Vec<TcpStream> = (0..200)
+        .map(|_| {
+            let mut stream = TcpStream::connect(("127.0.0.1", site.port)).unwrap();
+            // ann:wrong
+            stream.write_all(ask("YW5uOndyb25n").as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    assert_eq!(site.raw(&known).status, 200);
+    let mut busy = 0;
+    for mut stream in strangers {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        match answer.get(9..12) {
+            Some("401") => {}
+            Some("429") => busy += 1,
+            _ => panic!("{answer}"),
+        }
+    }
+    assert!(busy > 0, "so many were compared at once");
 }

@@ -165,6 +165,9 @@ fn story(service: &Status) -> String {
     if !service.complaints.is_empty() {
         return service.complaints.join("; ");
     }
+    if let Some(condition) = &service.unmet {
+        return format!("the condition {condition} is not met");
+    }
     let is_fine = service.is(State::Up) || service.is(State::Done);
     match service.last.as_ref().filter(|_| !is_fine) {
         Some(death) => ended(death),

@@ -111,12 +111,13 @@ const size = (bytes) => {
 
 const ended = (it) => {
   if (it.fault) return it.fault;
+  if (it.out_of_memory) return `killed by the kernel for memory after ${span(it.ran_ms)}`;
   if (it.signal) return `killed by SIG${it.signal}${it.core ? ' (core dumped)' : ''} after ${span(it.ran_ms)}`;
   if (typeof it.exit === 'number') return `exit status ${it.exit} after ${span(it.ran_ms)}`;
   return it.exit === 'unknown' ? 'ended while nobody looked' : '';
 };
 
-const last = (it) => ended({ fault: it.last_fault, signal: it.last_signal, exit: it.last_exit,
+const last = (it) => ended({ fault: it.last_fault, out_of_memory: it.last_out_of_memory, signal: it.last_signal, exit: it.last_exit,
   core: it.last_core, ran_ms: it.last_ran_ms });
 
 const coming = (it) => {
@@ -127,6 +128,7 @@ const coming = (it) => {
 
 const story = (it) => {
   if (it.complaint.length) return it.complaint.join('\n');
+  if (it.unmet) return `the condition ${it.unmet} is not met`;
   const isFine = it.state === 'up' || it.state === 'done';
   const parts = [isFine ? '' : last(it), coming(it)].filter(Boolean);
   return parts.length ? parts.join(', ') : it.description || '';
