@@ -82,8 +82,9 @@ struct Logger {
     /// When output woke us last, and how often in a row it did so at once.
     woken_at: u64,
     hurries: u32,
-    /// A pipe was so full that its writer may soon wait.
-    is_flooded: bool,
+    /// A pipe was so full that its writer may soon wait, or had more in it than was
+    /// taken at once.
+    is_pressed: bool,
     is_closing: bool,
     now: u64,
 }
@@ -113,10 +114,10 @@ impl Logger {
     fn wait(&mut self) -> io::Result<()> {
         let is_busy = self.wire.is_ready()
             || self.streams.iter().flatten().any(|it| it.is_due(self.now, self.console.is_free()));
-        if !is_busy && self.hurries >= HURRIES_MAX && !self.is_flooded {
+        if self.hurries >= HURRIES_MAX && !self.is_pressed && !self.wire.is_ready() {
             let _ = poll(&mut [], PollTimeout::from(REST));
         }
-        self.is_flooded = false;
+        self.is_pressed = false;
         let timeout = if is_busy { Some(self.now) } else { self.deadline() };
         let timeout = timeout.map(|at| Duration::from_millis(at.saturating_sub(self.now)));
         match self.poll.poll(&mut self.polled, timeout) {

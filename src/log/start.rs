@@ -165,7 +165,7 @@ fn open(files: Files, journal: Journal, listener: OwnedFd) -> io::Result<Logger>
         ended: VecDeque::new(),
         woken_at: 0,
         hurries: 0,
-        is_flooded: false,
+        is_pressed: false,
         is_closing: false,
         now: 0,
     })

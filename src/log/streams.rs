@@ -92,7 +92,7 @@ impl Logger {
         let has_more_to_say = stream.wake_at.take_if(|at| *at <= self.now).is_some();
         let available = pipes::available(stream.pipe.as_fd()).unwrap_or(0);
         if available >= stream.capacity / 2 {
-            self.is_flooded = true;
+            self.is_pressed = true;
             if stream.capacity < PIPE_MAX {
                 let size = i32::try_from(PIPE_MAX).unwrap_or(0);
                 // If there is no memory for it, it stays as it is.
@@ -135,6 +135,7 @@ impl Logger {
         let pipe = stream.pipe.as_fd();
         let done = match self.writer.room(&stream.settings, available, now) {
             Room::For(length) => {
+                self.is_pressed |= length < available;
                 self.writer.take(&stream.head(Kind::Output, length, now), pipe, &mut self.peek)
             }
             Room::None(errno) => self.writer.drop(stream.id, pipe, errno),
@@ -212,6 +213,7 @@ impl Logger {
             out = vec![0; INPUT + PAGE];
             taken = fill_page(&mut out, bytes.get(..whole).unwrap_or_default(), stream, &how);
         }
+        self.is_pressed |= taken < whole;
         if stream.flow.column > 0 {
             out.push(b'\n');
             stream.flow.break_line();
