@@ -5,7 +5,7 @@ use std::io::Read;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
 
-use super::bench::{Pipe, Place, program, wait_until, with};
+use super::bench::{Logger, Pipe, Place, program, wait_until, with};
 
 #[test]
 fn whole_lines_go_to_the_console_with_their_name() {
@@ -150,5 +150,34 @@ fn syslog_gets_a_datagram_a_line() {
     assert_eq!(receive().len(), 7168 + 9);
     assert!(receive().ends_with("xend"));
     logger.wait_done(&web);
+    a_deaf_syslog_keeps_nobody_waiting(&place, &logger, receive);
     logger.stop();
+}
+
+/// The socket is there, but nobody reads what is in it.
+fn a_deaf_syslog_keeps_nobody_waiting(
+    place: &Place,
+    logger: &Logger,
+    receive: impl Fn() -> String,
+) {
+    let (mut talker, other) = (Pipe::new(), Pipe::new());
+    logger.take(&talker, &with(&["to=syslog", "name=talker"]));
+    logger.take(&other, &with(&["name=other"]));
+    // More than the socket can hold, by far; the pipe cannot hold it either.
+    let lines = 20_000;
+    (0..lines).for_each(|number| talker.write(format!("{number}\n")));
+    other.write("not waiting\n");
+    place.wait_log("other.log", "not waiting\n");
+    talker.close();
+    logger.wait_done(&talker);
+    let mut taken = 0;
+    let last = loop {
+        let line = receive();
+        if line != format!("<30>talker: {taken}") {
+            break line;
+        }
+        taken += 1;
+    };
+    let lost = lines - taken;
+    assert_eq!(last, format!("<27>going-log: --- {lost} lines of output were not sent"));
 }
