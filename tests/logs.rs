@@ -13,6 +13,8 @@ mod common;
 mod crowd;
 #[path = "ctl/mod.rs"]
 mod ctl;
+#[path = "logs/logrotate.rs"]
+mod logrotate;
 #[path = "logs/reading.rs"]
 mod reading;
 #[path = "logs/refused.rs"]
@@ -21,6 +23,7 @@ mod refused;
 mod survive;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use common::*;
