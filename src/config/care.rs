@@ -21,6 +21,8 @@ pub struct Care {
     pub start_timeout: Duration,
     /// How long its finish may take.
     pub finish_timeout: Duration,
+    /// Which hooks there are, a `Hook` each.
+    pub hooks: [bool; 3],
 }
 
 /// When a service counts as up.
@@ -41,6 +43,7 @@ static USUAL: Care = Care {
     ready: Ready::Exec,
     start_timeout: Duration::from_secs(90),
     finish_timeout: Duration::from_secs(30),
+    hooks: [false; 3],
 };
 
 /// It takes no room where nothing of it is asked for.

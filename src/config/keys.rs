@@ -10,6 +10,7 @@ mod ending;
 mod instances;
 mod life;
 mod limits;
+mod minding;
 mod output;
 mod people;
 mod process;
@@ -139,7 +140,7 @@ macro_rules! rooms {
     };
 }
 
-rooms!(process child limits sockets cgroup course life ending output changes instances people);
+rooms!(process child limits sockets cgroup course life ending minding output changes instances people);
 
 /// Every key, in the order in which one reads about them.
 pub fn all() -> impl Iterator<Item = &'static Key> + Clone {
@@ -259,6 +260,9 @@ mod tests {
         ("term-delay", "5s"),
         ("essential", "yes"),
         ("exit-code-from", "web"),
+        ("on-quarantine", "logger -t web quarantined"),
+        ("on-failed", "mail -s 'web failed' root"),
+        ("on-change", "notify"),
         ("stdin", "file:/dev/zero"),
         ("stdout", "file:/tmp/out"),
         ("stderr", "log"),
@@ -329,7 +333,7 @@ mod tests {
         let expected = "start memory-max memory-high cpu-max cpu-weight pids-max condition \
                         start-timeout finish finish-timeout restart success min-uptime backoff \
                         backoff-max jitter strikes burst stop kill term-delay essential \
-                        exit-code-from log-size log-keep log-compress log-timestamps \
+                        exit-code-from on-quarantine on-failed on-change log-size log-keep log-compress log-timestamps \
                         log-strip-ansi log-rate log-full log-truncate reload-signal watch on-watch \
                         instances tag control description";
         assert_eq!(now.join(" "), expected);

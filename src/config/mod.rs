@@ -8,6 +8,7 @@ pub mod child;
 pub mod ending;
 pub mod env_file;
 pub mod grammar;
+pub mod hooks;
 pub mod instances;
 pub mod keys;
 pub mod limits;

@@ -74,6 +74,8 @@ pub struct Spec {
     pub instances: u32,
     /// How it learns of changes of its own.
     pub changes: Changes,
+    /// The words of what is run when something becomes of it, a `Hook` each.
+    pub hooks: [Vec<String>; 3],
 }
 
 /// Where a standard stream leads.
@@ -292,6 +294,7 @@ impl Default for Spec {
             description: String::new(),
             instances: 0,
             changes: Changes::default(),
+            hooks: Default::default(),
         }
     }
 }

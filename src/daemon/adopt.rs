@@ -172,15 +172,28 @@ impl Legacy {
         spec: &Spec,
         text: &[u8],
     ) -> Register<'_> {
-        let ours = [&b"GOING_RUN_DIR="[..], b"GOING_HANDOVER="];
-        program.envp.retain(|line| !ours.iter().any(|name| line.as_bytes().starts_with(name)));
-        program.envp.extend(self.mark.clone());
+        self.sign(program);
         let tick = sys::ticks();
         let pipes = program.streams.each_ref().map(pipe_of);
         let birth = Birth { job, ..birth_of(Pid(0), tick, spec, text, pipes) };
         let place = self.ledger.as_ref().and_then(|ledger| ledger.place(slot.index()));
         let parent = Pid(i32::try_from(std::process::id()).unwrap_or(0));
         Register { parent, place, birth }
+    }
+
+    /// The same for one that is no service, and is not written down.
+    pub(super) fn register_errand(&self, program: &mut Program) -> Register<'_> {
+        self.sign(program);
+        let parent = Pid(i32::try_from(std::process::id()).unwrap_or(0));
+        let birth = birth_of(Pid(0), 0, &Spec::default(), &[], [0; 3]);
+        Register { parent, place: None, birth }
+    }
+
+    /// Names our run directory in the environment of a program, and nobody else's.
+    fn sign(&self, program: &mut Program) {
+        let ours = [&b"GOING_RUN_DIR="[..], b"GOING_HANDOVER=", b"GOING_ERRAND="];
+        program.envp.retain(|line| !ours.iter().any(|name| line.as_bytes().starts_with(name)));
+        program.envp.extend(self.mark.clone());
     }
 
     /// Another process is the service from now on, made as the last one was.

@@ -26,7 +26,7 @@ impl Daemon {
             cgroup: Vec::new(),
             known: Vec::new(),
         };
-        let is_main = |it| self.supervisor.find_pid(it).is_some();
+        let is_main = |it| self.supervisor.find_pid(it).is_some() || self.errands.has(it);
         let found = Census::take(is_main).heir(&head, program.unwrap_or(""), is_main);
         let Some((heir, born)) = found else { return false };
         let name = &service.name;

@@ -13,6 +13,7 @@ mod changes;
 mod check;
 mod confdir;
 mod deeds;
+mod errands;
 mod events;
 mod family;
 mod files;
@@ -58,6 +59,7 @@ use crate::sys::{self, processes};
 use adopt::Legacy;
 use cgroup::Cgroups;
 use confdir::Directory;
+use errands::Errands;
 use events::Events;
 use listeners::Listeners;
 use logs::Logs;
@@ -116,6 +118,7 @@ struct Daemon {
     legacy: Legacy,
     ends: Ends,
     arrears: Arrears,
+    errands: Errands,
     /// No run directory, no clients.
     server: Option<Server>,
     events_ring: Events,
@@ -142,6 +145,7 @@ impl Daemon {
             self.obey(&orders);
             self.hear_children();
             self.hear_demands();
+            self.look_after_errands();
             self.supervisor.tick(self.now);
             self.reread_directory();
             self.look_at_changes();
@@ -173,6 +177,7 @@ impl Daemon {
             self.hear(pid, true);
             match self.supervisor.find_pid(pid) {
                 Some(slot) => self.tell_death(slot, pid, exit),
+                None if self.reap_errand(pid, exit) => {}
                 None => self.hear_check(pid, exit),
             }
         }
@@ -200,6 +205,7 @@ impl Daemon {
             }
             self.tell(&outcome);
             self.mark_change(&outcome);
+            self.call_hooks(&outcome);
             self.act(&outcome);
             self.heed_end(&outcome);
             self.note(outcome.slot);

@@ -34,7 +34,9 @@ impl Rest {
 impl Daemon {
     /// A look at everybody.
     pub(super) fn take_census(&self) -> Census {
-        let mut census = Census::take(|it| self.supervisor.find_pid(it).is_some());
+        // Errands are nobody's family, nor is what they start as long as they run.
+        let is_main = |it| self.supervisor.find_pid(it).is_some() || self.errands.has(it);
+        let mut census = Census::take(is_main);
         census.name_strangers(|slack| {
             let names = self.supervisor.services().map(|(_, it)| &*it.name);
             let mut names = names.filter(|name| trace::slack(name) == slack);

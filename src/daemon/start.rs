@@ -14,6 +14,7 @@ use nix::unistd::Uid;
 use super::adopt::{Legacy, Refused};
 use super::cgroup::Cgroups;
 use super::confdir::Directory;
+use super::errands::Errands;
 use super::events::Events;
 use super::listeners::Listeners;
 use super::logger::Place;
@@ -315,16 +316,15 @@ impl Daemon {
         }
         let directory = Directory::new(options.directory)?;
         let poll = Poll::new()?;
-        let listen = |fd: RawFd, token| {
-            poll.registry().register(&mut SourceFd(&fd), Token(token), Interest::READABLE)
-        };
+        let (registry, readable) = (poll.registry(), Interest::READABLE);
+        let listen = |fd: RawFd, at| registry.register(&mut SourceFd(&fd), Token(at), readable);
         listen(signals.as_raw_fd(), SIGNALS)?;
         listen(directory.doorbell(), DOORBELL)?;
         let listener = handover.listener.take();
         let cgroups = Cgroups::new(run.as_ref().map(|run| run.path.as_path()));
-        let server = run.map(|run| Server::new(run, listener, poll.registry())).transpose()?;
-        let is_alone = !options.is_directory_given;
-        let main = MainCommand::new(options.command, &options.given, is_alone).map(Box::new);
+        let server = run.map(|run| Server::new(run, listener, registry)).transpose()?;
+        let (command, is_alone) = (options.command, !options.is_directory_given);
+        let main = MainCommand::new(command, &options.given, is_alone).map(Box::new);
         let now = sys::monotonic();
         Ok(Daemon {
             supervisor: Supervisor::new(seed()),
@@ -351,6 +351,7 @@ impl Daemon {
             legacy,
             ends: Ends { is_init: options.is_init, main, ..Ends::default() },
             arrears: Arrears::default(),
+            errands: Errands::default(),
             server,
             events_ring: Events::default(),
             turns: 0,

@@ -39,6 +39,12 @@ pub(super) fn tell_facts(program: &mut Program, service: &Service, job: Job) {
     let mut facts = format!("GOING_EVENT={event}\n");
     // Writing into a string cannot fail.
     let _ = writeln!(facts, "GOING_STRIKES={}", service.strikes);
+    put_death(&mut facts, service);
+    put_facts(program, &facts);
+}
+
+/// How its last run ended, a variable a line.
+pub(super) fn put_death(facts: &mut String, service: &Service) {
     if let Some(death) = service.last() {
         let _ = match death.exit {
             Some(Exit::Code(code)) => writeln!(facts, "GOING_EXIT={code}"),
@@ -54,6 +60,10 @@ pub(super) fn tell_facts(program: &mut Program, service: &Service, job: Job) {
         let seconds = death.ran.as_secs();
         let _ = write!(facts, "GOING_UPTIME={seconds}\nGOING_ORDERED={ordered}\n");
     }
+}
+
+/// Puts facts, a variable a line, into the environment of a program.
+pub(super) fn put_facts(program: &mut Program, facts: &str) {
     let name = |line: &[u8]| line.split(|&byte| byte == b'=').next().map(<[u8]>::to_vec);
     let told: Vec<_> = facts.lines().filter_map(|line| name(line.as_bytes())).collect();
     program.envp.retain(|line| name(line.as_bytes()).is_none_or(|it| !told.contains(&it)));
