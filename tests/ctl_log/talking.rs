@@ -204,6 +204,25 @@ fn last_words_are_told_by_why() {
     going.stop();
 }
 
+/// Its errors have a log of their own, and both say how it ended.
+#[test]
+fn how_it_ended_is_told_once_among_its_last_words() {
+    let place = Place::new();
+    let keys = "stderr=log\nbackoff=1h\nbackoff-max=1h\n";
+    place.service("web", &format!("cmd=sh -c 'echo out; echo err >&2; exit 3'\n{keys}"));
+    let mut going = place.start(&["-o", "stdout=log"]);
+    wait_ready(&place);
+    wait_state(&place, "web", "quarantined");
+    for log in ["web", "web+stderr"] {
+        wait_until("its end", || place.read(&format!("log/{log}.log")).contains("--- exit"));
+    }
+    let story = good(&place, &["why", "web"]);
+    for text in ["Z out\n", "Z err\n", "--- started (", "--- exit status 3 after "] {
+        assert_eq!(story.matches(text).count(), 1, "{text:?}: {story}");
+    }
+    going.stop();
+}
+
 /// With going-log at work, which alone knows when a log is empty.
 #[test]
 fn logs_are_cleared_and_reopened() {
