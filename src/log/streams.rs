@@ -9,7 +9,7 @@ use nix::fcntl::{FcntlArg, fcntl};
 
 use super::clock;
 use super::journal::{Head, INPUT, Kind};
-use super::lines::{Flow, How, Page};
+use super::lines::{Flow, How, LINE_MAX, Page};
 use super::settings::{Settings, Target};
 use super::writer::Room;
 use super::{ENDED_MAX, Logger};
@@ -186,11 +186,11 @@ impl Logger {
             return true;
         };
         let last = bytes.iter().rposition(|&byte| byte == b'\n');
-        let is_cut = last.is_none() && (bytes.len() >= INPUT || bytes.len() < available);
+        let is_cut = last.is_none() && (bytes.len() > LINE_MAX || bytes.len() < available);
         let is_last = last.is_none() && ending > 0;
         let whole = match last {
             Some(last) => last + 1,
-            None if is_cut || is_last => bytes.len(),
+            None if is_cut || is_last => bytes.len().min(LINE_MAX),
             None => 0,
         };
         if whole == 0 && stream.notes.is_empty() {
@@ -215,7 +215,8 @@ impl Logger {
         }
         self.is_pressed |= taken < whole;
         if stream.flow.column > 0 {
-            out.push(b'\n');
+            // It goes on in the next one, as in a log.
+            out.extend_from_slice(if is_cut { b"\\\n" } else { b"\n" });
             stream.flow.break_line();
         }
         if is_console {

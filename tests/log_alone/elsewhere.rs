@@ -86,11 +86,16 @@ fn long_lines_reach_the_console_whole() {
     let logger = place.meet(child);
     logger.take(&web, &with(&["to=console"]));
     let mut write = web.write.take().unwrap();
-    let line = "x".repeat(50_000);
-    let expected = format!("web: {line}\n").repeat(3);
+    let (line, most) = ("x".repeat(50_000), "y".repeat(65_536));
+    let much = format!("{most}{most}{most}end");
+    let expected = format!("web: {line}\n").repeat(3)
+        + &format!("web: {most}\n")
+        + &format!("web: {most}\\\n").repeat(3)
+        + "web: end\n";
     std::thread::spawn(move || {
         use std::io::Write;
         (0..3).for_each(|_| writeln!(write, "{line}").unwrap());
+        writeln!(write, "{most}\n{much}").unwrap();
     });
     let mut text = vec![0; expected.len()];
     stdout.read_exact(&mut text).unwrap();
