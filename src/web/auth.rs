@@ -60,6 +60,13 @@ fn prove(web: &Web, proof: &str) -> Result<Role, Denial> {
     web.users.password(&name, &password)
 }
 
+/// Whether this says who somebody is in a way that we understand.
+pub fn is_readable(proof: &str) -> bool {
+    proof
+        .split_once(' ')
+        .is_some_and(|(kind, proof)| kind.eq_ignore_ascii_case("basic") && pair(proof).is_some())
+}
+
 /// The name and password of basic authentication (RFC 7617).
 fn pair(proof: &str) -> Option<(String, String)> {
     let text = String::from_utf8(STANDARD.decode(proof.trim()).ok()?).ok()?;

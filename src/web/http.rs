@@ -82,16 +82,18 @@ impl Rest {
     fn line(&mut self, from: &mut impl Read) -> Result<Vec<u8>, Refusal> {
         const LINE_MAX: usize = 256;
         loop {
-            if let Some(end) = self.0.iter().position(|&byte| byte == b'\n') {
+            let end = self.0.iter().position(|&byte| byte == b'\n');
+            // However much of it has come by now.
+            if end.unwrap_or(self.0.len()) > LINE_MAX {
+                return Err(Refusal::Status(400, "the line of a chunk is too long"));
+            }
+            if let Some(end) = end {
                 let mut line = self.take(end + 1);
                 line.truncate(end);
                 return match line.pop() {
                     Some(b'\r') => Ok(line),
                     _ => Err(Refusal::Status(400, "a chunk's line does not end as it should")),
                 };
-            }
-            if self.0.len() > LINE_MAX {
-                return Err(Refusal::Status(400, "the line of a chunk is too long"));
             }
             self.read(from)?;
         }
@@ -114,6 +116,9 @@ impl Request {
             }
             rest.read(stream)?;
         };
+        if head_length > HEAD_MAX {
+            return Err(Refusal::Status(431, "the headers are too long"));
+        }
         rest.take(head_length);
         let length = request.body_length()?;
         if request.header("expect").is_some_and(|it| it.eq_ignore_ascii_case("100-continue")) {

@@ -89,6 +89,15 @@ fn what_is_too_long_is_refused() {
     assert_eq!(read(&format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(HEAD_MAX))), Err(431));
     let many = "A: b\r\n".repeat(HEADERS_MAX + 1);
     assert_eq!(read(&format!("GET / HTTP/1.1\r\n{many}\r\n")), Err(431));
+    // The same, however much of it comes at once.
+    let chunk = format!("0;{}\r\n\r\n", "x".repeat(300));
+    let chunked = format!("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{chunk}");
+    assert_eq!(read(&chunked), Err(400));
+    let head = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(HEAD_MAX - 10));
+    for piece in [1, 4096, 65536] {
+        let refused = Request::read(&mut wire(&head, piece), &mut Rest::default());
+        assert!(matches!(refused, Err(Refusal::Status(431, _))), "{piece}");
+    }
     assert_eq!(read("GET /%zz HTTP/1.1\r\n\r\n"), Err(400));
     assert_eq!(read("GET /%00 HTTP/1.1\r\n\r\n"), Err(400));
     assert_eq!(read("GET"), Err(0));

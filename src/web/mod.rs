@@ -11,6 +11,7 @@ mod live;
 mod logs;
 mod options;
 mod page;
+pub mod probe;
 mod route;
 mod rpc;
 mod server;
@@ -26,6 +27,7 @@ pub use options::HELP;
 pub use start::main;
 
 /// What all threads share; none of it changes but the counts.
+#[derive(Debug)]
 struct Web {
     /// Where going is.
     place: Place,
