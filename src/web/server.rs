@@ -3,13 +3,15 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpListener;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::atomic::Ordering;
 use std::thread::Builder;
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{MsgFlags, recv};
 
 use super::auth::Peer;
 use super::http::{Refusal, Request, Response, Rest};
@@ -124,11 +126,15 @@ impl Patient {
         if left.is_zero() { Err(ErrorKind::TimedOut.into()) } else { Ok(Some(left)) }
     }
 
-    /// Whether the other side is gone, or has more to say, which ends an answer
-    /// without an end.
+    /// Whether the other side is gone. What it says meanwhile is not heard:
+    /// supervisorctl sends an empty line too many, sooner or later.
     pub fn is_done(&self) -> bool {
-        let mut fds = [PollFd::new(self.stream.as_fd(), PollFlags::POLLIN)];
-        poll(&mut fds, PollTimeout::ZERO) != Ok(0)
+        let mut buffer = [0; 512];
+        let (fd, flags) = (self.stream.as_raw_fd(), MsgFlags::MSG_DONTWAIT);
+        match recv(fd, &mut buffer, flags) {
+            Ok(length) => length == 0,
+            Err(error) => !matches!(error, Errno::EAGAIN | Errno::EINTR),
+        }
     }
 
     /// To be polled along with other things.

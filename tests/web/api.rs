@@ -138,6 +138,8 @@ fn logs_and_events_come_as_they_are_made() {
     let log = site.follow("/api/v1/services/web/log/stream");
     let events = site.follow("/api/v1/events/stream");
     wait_until("the old lines", || log.seen("two"));
+    // As supervisorctl does: an empty line too many, and late.
+    log.say("\r\n");
     assert_eq!(site.post("/api/v1/services/web/send", "{\"text\": \"this\"}").status, 200);
     wait_until("the new line", || log.seen("got this"));
     assert_eq!(site.post("/api/v1/services/web/stop", "").status, 200);

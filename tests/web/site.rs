@@ -105,8 +105,7 @@ impl Site {
 
     /// Sends this as it is, over the network.
     pub fn raw(&self, request: &str) -> Answer {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        exchange(&mut stream, request)
+        ask(self.port, request)
     }
 
     /// The same through the socket whose owner may do everything.
@@ -142,6 +141,11 @@ impl Site {
 pub struct Heard(RefCell<(TcpStream, Vec<u8>)>);
 
 impl Heard {
+    /// Says something more.
+    pub fn say(&self, text: &str) {
+        self.0.borrow_mut().0.write_all(text.as_bytes()).unwrap();
+    }
+
     /// Whether this has come by now.
     pub fn seen(&self, text: &str) -> bool {
         let (stream, bytes) = &mut *self.0.borrow_mut();
@@ -157,6 +161,11 @@ pub fn post(path: &str, headers: &str, body: &str) -> String {
         "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\
          Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
     )
+}
+
+/// Sends this as it is to whoever listens there.
+pub fn ask(port: u16, request: &str) -> Answer {
+    exchange(&mut TcpStream::connect(("127.0.0.1", port)).unwrap(), request)
 }
 
 fn exchange(stream: &mut (impl Read + Write + Limited), request: &str) -> Answer {

@@ -128,7 +128,7 @@ impl Caller<'_> {
 pub fn tail(web: &Web, name: &str, is_stderr: bool) -> Answer {
     match output::sources(web, name, is_stderr) {
         Ok(sources) => Answer::Endless(Live::tail(sources)),
-        Err(fault) => Response::text(410, fault.string()).into(),
+        Err(fault) => Response::text(404, fault.string()).into(),
     }
 }
 
