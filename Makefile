@@ -103,13 +103,16 @@ test: static
 	@./tests/need cargo busybox unshare
 	@./tests/run $(BUILT)/going $(FUZZ)
 
-bench: bench-memory bench-status bench-logs
+bench: bench-memory bench-status bench-logs bench-web
 
 bench-status: static
 	@./tests/bench/status $(BUILT)/going
 
 bench-logs: static
 	@./tests/bench/logs $(BUILT)/going
+
+bench-web: web
+	@./tests/bench/web $(BUILT)/going
 
 bench-memory: static
 	@./tests/bench/memory $(BUILT)/going
@@ -159,4 +162,4 @@ clean:
 	rm -rf dist tests/fuzz/target
 	$(CARGO) clean
 
-.PHONY: all static tiny run check test bench bench-memory bench-status bench-logs install uninstall dist clean
+.PHONY: all static tiny web run check test bench bench-memory bench-status bench-logs bench-web install uninstall dist clean

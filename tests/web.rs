@@ -28,6 +28,8 @@ mod guard;
 mod pypi;
 #[path = "web/schema.rs"]
 mod schema;
+#[path = "web/service.rs"]
+mod service;
 #[path = "web/site.rs"]
 mod site;
 #[path = "web/supervisor.rs"]

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use super::site::{Site, users};
-use crate::common::{Place, status};
+use crate::common::{Place, status, wait_until};
 
 #[test]
 fn a_thousand_slow_clients_keep_nobody_waiting() {
@@ -89,4 +89,43 @@ fn a_flood_of_wrong_passwords_keeps_nobody_out_who_is_known() {
         }
     }
     assert!(busy > 0, "so many were compared at once");
+}
+
+#[test]
+fn what_is_deep_or_long_in_an_order_does_no_harm() {
+    let place = Place::new();
+    place.service("web", "cmd=sh -c 'echo hello; exec sleep 1000'\n");
+    let mut going = place.start(&["-o", "stdout=log"]);
+    going.wait_started("web");
+    let site = Site::open(&place, &[]);
+    wait_until("it has written", || place.read("log/web.log").contains("hello"));
+    // As deep as it may be, and deeper.
+    for depth in [5, 9, 10, 100, 100_000] {
+        let (begin, end) = ("<value><array><data>", "</data></array></value>");
+        let value = begin.repeat(depth) + &end.repeat(depth);
+        let call = format!(
+            "<?xml version=\"1.0\"?><methodCall><methodName>supervisor.getState</methodName>\
+             <params><param>{value}</param></params></methodCall>"
+        );
+        let length = call.len();
+        let head = "POST /RPC2 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n";
+        let call =
+            format!("{head}Content-Type: text/xml\r\nContent-Length: {length}\r\n\r\n{call}");
+        let answer = site.owner(&call).status;
+        assert!([200, 400, 413].contains(&answer), "{depth}: {answer}");
+        let json = format!("{{\"names\": {}{}}}", "[".repeat(depth), "]".repeat(depth));
+        let answer = site.post("/api/v1/start", &json);
+        assert_eq!(answer.status, 400, "{depth}: {answer:?}");
+        let pattern = "(".repeat(depth.min(4000)) + &")".repeat(depth.min(4000));
+        let log = site.get(&format!("/api/v1/services/web/log?grep={pattern}"));
+        assert!([200, 409].contains(&log.status), "{depth}: {log:?}");
+    }
+    // More names than going takes in one question.
+    let names = vec!["\"web\""; 100_000].join(",");
+    let many = site.post("/api/v1/restart", &format!("{{\"names\": [{names}]}}"));
+    assert_eq!(many.status, 400, "{many:?}");
+    let long = "x".repeat(900_000);
+    let long = site.post("/api/v1/start", &format!("{{\"names\": [\"{long}\"]}}"));
+    assert!([400, 404].contains(&long.status), "{long:?}");
+    assert_eq!(site.get("/api/v1/services/web").json()["state"], "up");
 }

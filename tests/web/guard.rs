@@ -122,3 +122,42 @@ fn read_only_is_for_everybody() {
     assert_eq!(site.post("/api/v1/services/web/stop", "").status, 403);
     assert_eq!(site.get("/api/v1/services/web").json()["state"], "up");
 }
+
+#[test]
+fn no_word_of_a_request_becomes_part_of_a_path() {
+    let place = Place::new();
+    place.service("web", "cmd=sh -c 'echo hello; exec sleep 1000'\n");
+    let mut going = place.start(&["-o", "stdout=log"]);
+    going.wait_started("web");
+    let site = Site::open(&place, &[]);
+    place.write("log/secret.log", "not for you\n");
+    for name in [
+        "secret",
+        "..",
+        "%2e%2e%2fsecret",
+        "web%2f..%2fsecret",
+        "..%2f..%2fetc%2fpasswd",
+        "*",
+        "%00",
+        "web%0a",
+    ] {
+        for path in [
+            format!("/services/{name}"),
+            format!("/api/v1/services/{name}"),
+            format!("/api/v1/services/{name}/log"),
+            format!("/api/v1/services/{name}/log/stream"),
+            format!("/api/v1/services/{name}/why"),
+            format!("/logtail/{name}"),
+            format!("/logtail/{name}/stderr"),
+            format!("/{name}"),
+            format!("/{name}/log/secret.log"),
+        ] {
+            let answer = site.get(&path);
+            assert!([400, 404, 410].contains(&answer.status), "{path}: {answer:?}");
+            assert!(
+                !answer.body.contains("not for you") && !answer.body.contains("root:"),
+                "{path}"
+            );
+        }
+    }
+}
