@@ -27,14 +27,14 @@ const FLAGS: [&str; 8] = [
 ];
 
 /// Keys that may be repeated.
-const LISTS: [&str; 4] = ["tag", "listen", "complaint", "policy"];
+const LISTS: [&str; 5] = ["tag", "listen", "waits-for", "complaint", "policy"];
 
 /// What a service wrote before it died, or why that cannot be told; nothing if
 /// it did not die, or what it wrote goes elsewhere.
 pub type LastWords = Option<Result<Vec<Vec<u8>>, String>>;
 
 /// Every key a service has, be there a value or not.
-const STATUS: [&str; 32] = [
+const STATUS: [&str; 33] = [
     "service",
     "description",
     "want",
@@ -59,6 +59,7 @@ const STATUS: [&str; 32] = [
     "last-strike",
     "tag",
     "listen",
+    "waits-for",
     "complaint",
     "refused",
     "file",

@@ -77,6 +77,8 @@ pub struct Status {
     pub stage: Option<String>,
     /// The condition that keeps it down.
     pub unmet: Option<String>,
+    /// The services for which it waits, each with its state, or `missing`.
+    pub waits_for: Vec<(String, String)>,
     /// What is wrong with its file.
     pub complaints: Vec<String>,
     /// Its file was never good.
@@ -157,6 +159,10 @@ impl Status {
                 "next-ms" => next_in = millis(),
                 "stage" => status.stage = text(),
                 "unmet" => status.unmet = text(),
+                "waits-for" => {
+                    let pair = value.split_once(' ');
+                    status.waits_for.extend(pair.map(|(name, it)| (name.into(), it.into())));
+                }
                 "signal" => status.signal = text(),
                 "listen" => status.listens.push(value.to_owned()),
                 "complaint" => status.complaints.push(value.to_owned()),
@@ -178,6 +184,28 @@ impl Status {
     /// Whether it is in this state.
     pub fn is(&self, state: State) -> bool {
         self.state == state.word()
+    }
+
+    /// For whom it waits, as far as there is room to tell.
+    pub fn awaited(&self) -> Option<String> {
+        /// More names help nobody.
+        const FEW: usize = 3;
+        let names = self.waits_for.iter().take(FEW).map(|(name, it)| format!("{name} ({it})"));
+        let mut text = names.collect::<Vec<_>>().join(", ");
+        if self.waits_for.len() > FEW {
+            text.push_str(", ...");
+        }
+        (!text.is_empty()).then_some(text)
+    }
+
+    /// Whether all for whom it waits need somebody to look at them first.
+    pub fn waits_in_vain(&self) -> bool {
+        let is_stuck = |state: &str| {
+            use State::{Disabled, Down, Failed, Quarantined};
+            state == "missing"
+                || [Down, Disabled, Failed, Quarantined].iter().any(|it| it.word() == state)
+        };
+        self.is(State::Waiting) && self.waits_for.iter().any(|(_, state)| is_stuck(state))
     }
 
     /// The value of a key that matters, if going told it.

@@ -11,6 +11,7 @@ mod instances;
 mod life;
 mod limits;
 mod minding;
+mod order;
 mod output;
 mod people;
 mod process;
@@ -140,7 +141,7 @@ macro_rules! rooms {
     };
 }
 
-rooms!(process child limits sockets cgroup course life ending minding output changes instances people);
+rooms!(process child limits sockets cgroup order course life ending minding output changes instances people);
 
 /// Every key, in the order in which one reads about them.
 pub fn all() -> impl Iterator<Item = &'static Key> + Clone {
@@ -240,6 +241,10 @@ mod tests {
         ("cpu-max", "150%"),
         ("cpu-weight", "50"),
         ("pids-max", "100"),
+        ("needs", "db web@"),
+        ("after", "log:1"),
+        ("priority", "7"),
+        ("on-need-restart", "reload"),
         ("condition", "!path:/etc/nologin"),
         ("setup", "mkdir -p /run/a"),
         ("ready", "uptime"),
@@ -330,7 +335,7 @@ mod tests {
     fn only_what_the_supervisor_alone_knows_is_changed_without_a_restart() {
         let now: Vec<&str> =
             all().filter(|key| key.effect == Effect::Now).map(|key| key.name).collect();
-        let expected = "start memory-max memory-high cpu-max cpu-weight pids-max condition \
+        let expected = "start memory-max memory-high cpu-max cpu-weight pids-max needs after priority on-need-restart condition \
                         start-timeout finish finish-timeout restart success min-uptime backoff \
                         backoff-max jitter strikes burst stop kill term-delay essential \
                         exit-code-from on-quarantine on-failed on-change log-size log-keep log-compress log-timestamps \
@@ -342,7 +347,7 @@ mod tests {
     #[test]
     fn lists_get_longer_and_env_keeps_its_defaults() {
         let repeating: Vec<&str> = all().filter(|key| key.repeats).map(|key| key.name).collect();
-        let expected = "env env-file unset-env read-only writable listen condition success watch \
+        let expected = "env env-file unset-env read-only writable listen needs after condition success watch \
                         tag control";
         assert_eq!(repeating.join(" "), expected);
         let mut spec = changed("success", "2");

@@ -16,6 +16,7 @@ pub mod listen;
 pub mod logs;
 pub mod names;
 pub mod nearest;
+pub mod order;
 pub mod parse;
 pub mod signals;
 mod spec;

@@ -9,6 +9,7 @@ use super::changes::Changes;
 use super::child::Sandbox;
 use super::limits::Limits;
 use super::listen::{Listen, ListenAs};
+use super::order::HeldOrder;
 
 /// Everything a service file can say. Lives only while a service is compared or
 /// spawned; between times its text is kept instead, the smallest form it has.
@@ -178,6 +179,8 @@ pub struct Policy {
     pub kill: Whom,
     /// What only some ask for.
     pub care: HeldCare,
+    /// Before and after whom.
+    pub order: HeldOrder,
 }
 
 /// How long a service is meant to live.
@@ -334,6 +337,7 @@ impl Default for Policy {
             stop: Box::new([StopStep { signal: Signal::TERM, wait: Duration::from_secs(10) }]),
             kill: Whom::Group,
             care: HeldCare::default(),
+            order: HeldOrder::default(),
         }
     }
 }

@@ -107,7 +107,8 @@ type Cells<'a> = [Cow<'a, str>; TITLES.len()];
 
 /// Shows services as a table.
 pub fn render(rows: &[Row], style: Style) -> String {
-    let has_next = rows.iter().any(|(service, _)| service.next.is_some());
+    let is_to_come = |it: &Status| it.next.is_some() || !it.waits_for.is_empty();
+    let has_next = rows.iter().any(|(service, _)| is_to_come(service));
     let mut lines: Vec<Cells> = Vec::with_capacity(rows.len() + 1);
     lines.push(TITLES.map(Cow::from));
     lines.extend(rows.iter().map(|(service, usage)| cells(service, *usage)));
@@ -139,6 +140,8 @@ pub fn render(rows: &[Row], style: Style) -> String {
 fn cells(service: &Status, usage: Option<Usage>) -> Cells<'_> {
     let or_none = |text: Option<String>| text.map_or(Cow::Borrowed("-"), Cow::Owned);
     let restarts = service.starts.saturating_sub(1);
+    let coming = service.next.as_ref().map(|(next, time)| say::coming(next, *time));
+    let awaited = service.awaited().map(|whom| format!("waits for {whom}"));
     let share = usage.zip(service.uptime).map(|(usage, up)| say::percent(usage.cpu, up));
     [
         service.name.as_str().into(),
@@ -148,7 +151,7 @@ fn cells(service: &Status, usage: Option<Usage>) -> Cells<'_> {
         restarts.to_string().into(),
         or_none(usage.map(|usage| say::size(usage.memory))),
         or_none(share),
-        or_none(service.next.as_ref().map(|(next, time)| say::coming(next, *time))),
+        or_none(coming.or(awaited)),
         or_none(service.last.as_ref().map(say::death)),
     ]
 }

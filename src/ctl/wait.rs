@@ -67,6 +67,8 @@ struct Pending {
     name: String,
     state: String,
     pid: Option<u64>,
+    /// Whether it waits for others which will not get there by themselves.
+    is_stuck: bool,
     /// Since when we know it to be so; nothing for what was so all the time.
     since: Option<Moment>,
 }
@@ -78,12 +80,14 @@ impl Pending {
             name: outcome.name,
             state: outcome.state,
             pid: None,
+            is_stuck: false,
         }
     }
 
     fn turn(&mut self, state: &str, pid: Option<u64>) {
         if self.state != state {
             self.since = Some(sys::monotonic());
+            self.is_stuck = false;
         }
         self.state = state.to_owned();
         self.pid = pid.or(self.pid);
@@ -102,6 +106,7 @@ impl Pending {
                 Target::Up,
                 Some(State::Quarantined | State::Failed | State::Down | State::Disabled),
             ) => Verdict::Lost,
+            (Target::Up, Some(State::Waiting)) if self.is_stuck => Verdict::Lost,
             (Target::State(_) | Target::Up | Target::Down, _) => Verdict::Wait,
         }
     }
@@ -168,7 +173,7 @@ pub fn reach(session: &Session, place: &Place, goal: Goal) -> Result<Reached, Tr
                 heard_at = sys::monotonic();
                 room.hear(&event)?;
             }
-            None if sys::monotonic().since(heard_at) >= SILENCE => {
+            None if room.has_waiting() || sys::monotonic().since(heard_at) >= SILENCE => {
                 heard_at = sys::monotonic();
                 room.refresh()?;
             }
@@ -217,6 +222,11 @@ impl Room<'_> {
         Ok(())
     }
 
+    /// Whether somebody waits for others, of whom no event tells us.
+    fn has_waiting(&self) -> bool {
+        self.pending.iter().any(|it| State::read(&it.state) == Some(State::Waiting))
+    }
+
     fn names(&self) -> Vec<String> {
         self.pending.iter().map(|service| service.name.clone()).collect()
     }
@@ -226,7 +236,10 @@ impl Room<'_> {
         let found = look(self.place, self.names())?;
         for service in &mut self.pending {
             match found.iter().find(|status| status.name == service.name) {
-                Some(status) => service.turn(&status.state, status.pid),
+                Some(status) => {
+                    service.turn(&status.state, status.pid);
+                    service.is_stuck = status.waits_in_vain();
+                }
                 // Its file is gone, and so is the last of its processes.
                 None => service.turn(State::Down.word(), None),
             }
@@ -282,6 +295,9 @@ fn excuse(place: &Place, service: &Pending) -> String {
     let mut text = format!("{} is {}", service.name, service.state);
     let found = look(place, vec![service.name.clone()]).unwrap_or_default();
     let Some(status) = found.into_iter().next() else { return text };
+    if let Some(whom) = status.awaited() {
+        text.push_str(&format!(" for {whom}"));
+    }
     if let Some(last) = &status.last {
         text.push_str(&format!(": {}", say::death(last)));
     }
@@ -386,7 +402,13 @@ mod tests {
     use super::*;
 
     fn pending(state: State, since: Option<Moment>) -> Pending {
-        Pending { name: "web".into(), state: state.word().into(), pid: None, since }
+        Pending {
+            name: "web".into(),
+            state: state.word().into(),
+            pid: None,
+            is_stuck: false,
+            since,
+        }
     }
 
     #[test]

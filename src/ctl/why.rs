@@ -164,7 +164,8 @@ fn is_so(service: &Status) -> String {
             format!("It is wanted up, and {what}{since}, as {pid}{}.", next(started(service)))
         }
         Some(State::Waiting) => {
-            format!("It is wanted up, and has been waiting for its turn{since}.")
+            let whom = service.awaited().unwrap_or_else(|| "its turn".to_owned());
+            format!("It is wanted up, and has been waiting for {whom}{since}.")
         }
         Some(State::Listening) => {
             format!("It has been listening{since}, and is started by the first connection.")
@@ -288,6 +289,12 @@ fn advice(service: &Status, deaths: &[Death], is_shown: bool) -> Vec<String> {
         }
         Some(State::Failed) if !service.is_refused => {
             advice.push(format!("Try again: goingctl start {name}, or change {file}."));
+        }
+        Some(State::Waiting) => {
+            let names = service.waits_for.iter().map(|(name, _)| name);
+            advice.extend(
+                names.take(1).map(|it| format!("See why that is not ready: goingctl why {it}")),
+            );
         }
         Some(State::Disabled) => advice.push(format!("Let it run: goingctl enable {name}")),
         Some(State::Down) if service.unmet.is_some() => {

@@ -359,7 +359,7 @@ impl Daemon {
                 let (head, process) = (group, group);
                 let watch = Watch { head, process, started: 0, pidfd: None, is_dead: true };
                 self.legacy.watches.push(watch);
-                self.clearing.push((slot, false));
+                self.rest.clearing.push((slot, false));
             }
             _ => self.legacy.died += usize::from(state.is_alive()),
         }

@@ -275,16 +275,30 @@ impl Daemon {
     fn answer_order(&mut self, client: &mut Client, request: &Request) {
         let (targets, has_unknown) = self.find_targets(client, &request.names);
         let mut is_denied = false;
+        let mut outcomes = Vec::with_capacity(targets.len());
         for target in targets {
+            let outcome = match target {
+                Target::Service(slot) if self.may_order(client, slot) => {
+                    if matches!(request.command, Command::Start | Command::Restart) {
+                        self.start_needs(client, slot);
+                    }
+                    self.order(slot, request)
+                }
+                Target::Service(_) => {
+                    is_denied = true;
+                    ("denied", "it is not yours to command")
+                }
+                Target::Refused(_) | Target::Disabled(_) => ("", ""),
+            };
+            outcomes.push((target, outcome));
+        }
+        // Those first that were named for whom nobody else waits who was named, too.
+        self.supervisor.see_off(self.now);
+        self.follow_up();
+        for (target, outcome) in outcomes {
             let Target::Service(slot) = target else {
                 put_refusal(&mut client.out, &target);
                 continue;
-            };
-            let outcome = if self.may_order(client, slot) {
-                self.order(slot, request)
-            } else {
-                is_denied = true;
-                ("denied", "it is not yours to command")
             };
             let Some(service) = self.supervisor.get(slot) else { continue };
             put_outcome(&mut client.out, service, outcome);
@@ -309,7 +323,10 @@ impl Daemon {
             Command::Start if is_wanted && (state.is_alive() || state == State::Waiting) => None,
             Command::Start => Some(Event::Start),
             Command::Stop if !is_wanted && !state.is_alive() => None,
-            Command::Stop => Some(Event::Stop),
+            Command::Stop => {
+                self.supervisor.part(slot, None);
+                return ("done", "");
+            }
             Command::Restart => Some(Event::Restart),
             Command::Retry => {
                 let is_held = matches!(state, State::Quarantined { .. } | State::Failed);
@@ -365,7 +382,7 @@ impl Daemon {
 
     /// Whether a client may command a service: as root, as going's own user, as
     /// the user it runs as, or as one whom its `control` key names.
-    fn may_order(&self, client: &Client, slot: Slot) -> bool {
+    pub(super) fn may_order(&self, client: &Client, slot: Slot) -> bool {
         if client.may_all() {
             return true;
         }

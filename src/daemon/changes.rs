@@ -258,7 +258,7 @@ impl Daemon {
     }
 
     /// Tells a service to read its configuration again; what came of it.
-    fn send_reload(&mut self, slot: Slot, spec: &Spec) -> String {
+    pub(super) fn send_reload(&mut self, slot: Slot, spec: &Spec) -> String {
         let pid = self.supervisor.get(slot).and_then(|it| it.state.pid());
         let (Some(pid), Some(signal)) = (pid, spec.changes.signal) else { return String::new() };
         match self.legacy.send(pid, signal, false) {

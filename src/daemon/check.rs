@@ -5,7 +5,7 @@ use std::path::Path;
 use super::confdir::{Directory, Entry};
 use super::options::Options;
 use super::start::{Ending, complain, say};
-use super::{instances, reload, spawn};
+use super::{instances, order, reload, spawn};
 use crate::config::{Spec, instances as templates, parse};
 use crate::sys;
 
@@ -19,8 +19,9 @@ pub(super) fn check(options: Options) -> Ending {
             return Ending::NoDirectory;
         }
     };
-    let lines: Vec<_> =
+    let mut lines: Vec<_> =
         entries.iter().flat_map(|entry| examine(&path, entry, &options.defaults)).collect();
+    lines.extend(examine_order(&path, &entries, &options.defaults));
     let ending = say(&lines.iter().map(|line| format!("{line}\n")).collect::<String>());
     let services = entries.iter().filter(|entry| entry.refusal.is_none()).count();
     complain(&format!("{services} services, {} complaints", lines.len()));
@@ -51,4 +52,20 @@ fn examine(directory: &Path, entry: &Entry, defaults: &Spec) -> Vec<String> {
     };
     let complaints: Vec<_> = faults.into_iter().map(complaint).collect();
     reload::locate(&file, &complaints)
+}
+
+/// What is wrong with the places of all services among each other.
+fn examine_order(directory: &Path, entries: &[Entry], defaults: &Spec) -> Vec<String> {
+    let usable = entries.iter().filter(|entry| entry.refusal.is_none());
+    let mut all: Vec<_> = usable
+        .filter_map(|entry| {
+            let text = Directory::read(&directory.join(&entry.file)).ok()??;
+            let made = templates::make(&entry.name, &text).text.into_owned();
+            // What cannot be used is there nevertheless, and has been complained about.
+            let spec = templates::make(&entry.name, &text).read(defaults).unwrap_or_default();
+            Some((&*entry.name, spec.policy.order, made))
+        })
+        .collect();
+    all.sort_by(|one, other| one.0.cmp(other.0));
+    order::complaints(directory, all.iter().map(|(name, order, text)| (*name, order, &**text)))
 }

@@ -73,7 +73,7 @@ impl Daemon {
                     self.signal(slot, pid, signal, whom);
                 }
                 if !is_alive || whom == Whom::All {
-                    self.families.push((slot, pid, whom, signal));
+                    self.rest.families.push((slot, pid, whom, signal));
                 }
             }
             Some(Action::Forget) => {
@@ -221,6 +221,6 @@ impl Daemon {
         self.tell_finished(slot, exit);
         let left = self.has_family(slot, pid);
         self.supervisor.step(slot, Event::Exited { exit, left }, self.now);
-        self.clearing.extend(left.then_some((slot, false)));
+        self.rest.clearing.extend(left.then_some((slot, false)));
     }
 }

@@ -25,6 +25,7 @@ mod logs;
 mod main_command;
 mod mend;
 mod options;
+mod order;
 mod orders;
 mod pidfile;
 mod pipes;
@@ -53,7 +54,7 @@ use std::os::fd::OwnedFd;
 use mio::Poll;
 use nix::sys::signalfd::SignalFd;
 
-use crate::config::{Signal, Spec, Whom};
+use crate::config::Spec;
 use crate::supervise::{Moment, Pid, Slot, Supervisor};
 use crate::sys::{self, processes};
 use adopt::Legacy;
@@ -95,11 +96,8 @@ struct Daemon {
     /// Files which cannot be used, by name, and why, so that it is said once; the
     /// one without a name is the directory.
     refused: BTreeMap<String, String>,
-    /// Services of which something outlived its main process, and whether all of that
-    /// was told to stop.
-    clearing: Vec<(Slot, bool)>,
-    /// Families to be signalled when this turn's decisions are made.
-    families: Vec<(Slot, Pid, Whom, Signal)>,
+    /// What is wrong with the order of all services, as it was told.
+    misplaced: Vec<String>,
     rest: Rest,
     reread: Option<reload::Due>,
     /// What services watch, if any does.
@@ -187,7 +185,10 @@ impl Daemon {
     /// Decides and acts until nothing is left to do.
     fn settle(&mut self) {
         for turn in 0..=SPAWNS_A_TURN {
-            self.follow_up();
+            self.supervisor.see_off(self.now);
+            while self.follow_up() {
+                self.supervisor.see_off(self.now);
+            }
             if turn == SPAWNS_A_TURN || !self.supervisor.give_turn(self.now) {
                 break;
             }
@@ -196,11 +197,13 @@ impl Daemon {
         self.reporter.flush();
     }
 
-    /// Tells and does what the decisions made so far came to.
-    pub(super) fn follow_up(&mut self) {
+    /// Tells and does what the decisions made so far came to; whether there were any.
+    pub(super) fn follow_up(&mut self) -> bool {
+        let mut has_any = false;
         while let Some(outcome) = self.supervisor.next_outcome() {
             // It has not ended as long as somebody of it is left.
             if self.find_strays(&outcome) {
+                has_any = true;
                 continue;
             }
             self.tell(&outcome);
@@ -209,6 +212,9 @@ impl Daemon {
             self.act(&outcome);
             self.heed_end(&outcome);
             self.note(outcome.slot);
+            has_any = true;
         }
+        self.tell_dependents();
+        has_any
     }
 }

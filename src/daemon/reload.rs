@@ -88,6 +88,7 @@ impl Daemon {
             daemon.follow_up();
         });
         self.look_at_conditions();
+        self.look_at_order();
     }
 
     /// Tells `each` what of the directory is not as we know it.
@@ -247,7 +248,7 @@ impl Daemon {
             (Decision::Restart(definition), Some(slot)) => self.restart(slot, &words, definition),
             (Decision::Stop, Some(slot)) => {
                 self.tell_file(Level::Info, &name, "file gone, stopping");
-                self.supervisor.step(slot, Event::Leave(Stay::Gone), self.now);
+                self.supervisor.part(slot, Some(Stay::Gone));
             }
             // Only what is known can change or go.
             (Decision::Apply(_) | Decision::Restart(_) | Decision::Stop, None) => {}

@@ -14,6 +14,11 @@ use crate::sys::processes;
 pub(super) struct Rest {
     /// Everybody, as seen in this turn.
     pub(super) census: Option<Census>,
+    /// Services of which something outlived its main process, and whether all of that
+    /// was told to stop.
+    pub(super) clearing: Vec<(Slot, bool)>,
+    /// Families to be signalled when this turn's decisions are made.
+    pub(super) families: Vec<(Slot, Pid, Whom, Signal)>,
     /// Processes of services that are being stopped.
     pub(super) relatives: Vec<(Slot, Relative)>,
     /// Services of which something is known to survive KILL.
@@ -79,7 +84,7 @@ impl Daemon {
     /// them, for a thousand services may be killed in the same turn.
     pub(super) fn signal_families(&mut self) {
         self.rest.census = None;
-        let families = std::mem::take(&mut self.families);
+        let families = std::mem::take(&mut self.rest.families);
         let mut signals: Vec<_> = families.iter().map(|it| it.3).collect();
         signals.sort_unstable();
         signals.dedup();
@@ -117,7 +122,7 @@ impl Daemon {
     /// Tells the services whose last leftover is gone. Looked for in every turn, for
     /// a leftover may have a parent of its own, which reaps it instead of us.
     pub(super) fn clear(&mut self) {
-        for (slot, was_told) in std::mem::take(&mut self.clearing) {
+        for (slot, was_told) in std::mem::take(&mut self.rest.clearing) {
             let service = self.supervisor.get(slot);
             let Some(State::Clearing { group, .. }) = service.map(|it| it.state) else { continue };
             if !self.has_family(slot, group) {
@@ -129,7 +134,7 @@ impl Daemon {
             if is_untold {
                 self.supervisor.step(slot, Event::Strays, self.now);
             }
-            self.clearing.push((slot, was_told || is_untold));
+            self.rest.clearing.push((slot, was_told || is_untold));
         }
         self.watch_leftovers();
     }
@@ -160,7 +165,7 @@ impl Daemon {
         let Some((pid, _)) = found else { return false };
         self.rest.found.push(slot);
         self.supervisor.step(slot, Event::Found(pid), self.now);
-        self.clearing.push((slot, true));
+        self.rest.clearing.push((slot, true));
         true
     }
 

@@ -66,10 +66,8 @@ impl Daemon {
         }
         put_state(out, service);
         put_stage(out, service);
-        if let State::Unmet { which } = service.state {
-            let condition = spec.conditions.get(usize::from(which)).filter(|_| is_trusted);
-            put(out, "unmet", &condition.map_or("in its file".to_owned(), show_condition));
-        }
+        put_unmet(out, service, spec, is_trusted);
+        self.put_blockers(out, slot);
         if let Some((Pid(pid), since)) = service.state.run() {
             put_number(out, "pid", u64::try_from(pid).unwrap_or(0));
             put_number(out, "uptime-ms", millis(now.since(since)));
@@ -182,6 +180,14 @@ pub(super) fn put_outcome(out: &mut Vec<u8>, service: &Service, outcome: (&str, 
     }
     put_state(out, service);
     protocol::end(out);
+}
+
+/// Which condition keeps it down.
+fn put_unmet(out: &mut Vec<u8>, service: &Service, spec: &Spec, is_trusted: bool) {
+    if let State::Unmet { which } = service.state {
+        let condition = spec.conditions.get(usize::from(which)).filter(|_| is_trusted);
+        put(out, "unmet", &condition.map_or("in its file".to_owned(), show_condition));
+    }
 }
 
 /// How far a start has come, and whose end is awaited.

@@ -173,7 +173,7 @@ impl Daemon {
                 let state = self.supervisor.get(*slot).map(|it| it.state);
                 matches!(state, Some(State::Clearing { group, .. }) if group == watch.head)
             };
-            let slot = self.clearing.iter().map(|it| it.0).find(is_it);
+            let slot = self.rest.clearing.iter().map(|it| it.0).find(is_it);
             let head = slot.and_then(|slot| self.head(slot, watch.head));
             let Some(head) = head else {
                 self.legacy.watches.swap_remove(index);

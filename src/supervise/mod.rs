@@ -8,6 +8,8 @@ mod course;
 mod demand;
 mod facts;
 mod forking;
+mod order;
+mod parting;
 pub mod record;
 mod rest;
 mod service;
@@ -21,6 +23,7 @@ pub use bytes::digest;
 pub use facts::{
     Action, Death, Definition, Event, Exit, Fault, Job, Moment, Pid, Remains, Step, Strike,
 };
+pub use order::{Blocker, is_ready};
 pub use service::Service;
 pub use state::{Stage, State, Stay, Want};
 pub use supervisor::{Outcome, Slot, Supervisor};

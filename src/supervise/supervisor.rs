@@ -5,8 +5,10 @@
 use std::collections::VecDeque;
 
 use super::facts::{Action, Definition, Event, Moment, Pid, Remains};
+use super::order::is_ready;
+use super::parting::Parting;
 use super::service::Service;
-use super::state::{State, Stay};
+use super::state::{State, Stay, Want};
 
 /// A service's place, its own until it is forgotten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,7 +51,17 @@ pub struct Supervisor {
     slots: Vec<Option<Box<Service>>>,
     by_name: Vec<Slot>,
     by_pid: Vec<(Pid, Slot)>,
-    turns: VecDeque<Slot>,
+    pub(super) turns: VecDeque<Slot>,
+    /// Who has had a turn and waits for others.
+    pub(super) held: Vec<Slot>,
+    /// Whether something has changed for which one of them may wait.
+    pub(super) is_hold_stale: bool,
+    /// Whether not all have the same priority.
+    pub(super) has_priorities: bool,
+    /// Those with dependents who want to know that they are ready anew.
+    pub(super) renewed: Vec<Slot>,
+    /// Who is to be stopped, or is being stopped, one after another.
+    pub(super) parting: Vec<Parting>,
     outcomes: VecDeque<Outcome>,
     deadline: Option<Moment>,
     is_deadline_stale: bool,
@@ -67,6 +79,11 @@ impl Supervisor {
             by_name: Vec::new(),
             by_pid: Vec::new(),
             turns: VecDeque::new(),
+            held: Vec::new(),
+            is_hold_stale: false,
+            has_priorities: false,
+            renewed: Vec::new(),
+            parting: Vec::new(),
             outcomes: VecDeque::new(),
             deadline: None,
             is_deadline_stale: false,
@@ -82,8 +99,19 @@ impl Supervisor {
         self.slots.get(slot.index())?.as_deref()
     }
 
+    pub(super) fn get_mut(&mut self, slot: Slot) -> Option<&mut Service> {
+        self.slots.get_mut(slot.index())?.as_deref_mut()
+    }
+
+    /// Has something written down that is seen in no state.
+    pub(super) fn note(&mut self, slot: Slot, state: State) {
+        let (before, after) = (state, state);
+        self.is_hold_stale = true;
+        self.outcomes.push_back(Outcome { slot, before, after, action: None, has_died: false });
+    }
+
     /// All services by name.
-    pub fn services(&self) -> impl DoubleEndedIterator<Item = (Slot, &Service)> {
+    pub fn services(&self) -> impl DoubleEndedIterator<Item = (Slot, &Service)> + Clone {
         self.by_name.iter().filter_map(|&slot| Some((slot, self.get(slot)?)))
     }
 
@@ -97,6 +125,16 @@ impl Supervisor {
     pub fn find_pid(&self, pid: Pid) -> Option<Slot> {
         let index = self.by_pid.binary_search_by_key(&pid, |&(it, _)| it).ok()?;
         self.by_pid.get(index).map(|&(_, slot)| slot)
+    }
+
+    /// Those from this name on.
+    pub(super) fn starting_at<'a>(
+        &'a self,
+        name: &str,
+    ) -> impl Iterator<Item = (Slot, &'a Service)> {
+        let first = self.search(name).unwrap_or_else(|place| place);
+        let rest = self.by_name.iter().skip(first);
+        rest.filter_map(|&slot| Some((slot, self.get(slot)?)))
     }
 
     fn search(&self, name: &str) -> Result<usize, usize> {
@@ -119,6 +157,13 @@ impl Supervisor {
         let found = if is_taken { Remains::Nothing } else { found };
         let dice = self.roll();
         let service = self.slots.get_mut(slot.index()).and_then(Option::as_mut)?;
+        // Who was yet to be stopped still is, after those who wait for it.
+        let is_to_part = service.want == Want::Down
+            && matches!(before, State::Starting { .. } | State::Up { .. })
+            && matches!(found, Remains::Process(..));
+        if is_to_part {
+            service.want = Want::Up;
+        }
         let action = service.take_up(found, now, dice);
         let after = service.state;
         if before != after {
@@ -131,6 +176,11 @@ impl Supervisor {
         self.note_pid(slot, None, after.pid());
         if after.awaits_turn() {
             self.turns.push_back(slot);
+        }
+        if is_to_part {
+            self.part(slot, None);
+        } else if matches!(after, State::Stopping { .. } | State::Clearing { .. }) {
+            self.parting.push(Parting { slot, event: None });
         }
         Some(slot)
     }
@@ -150,6 +200,7 @@ impl Supervisor {
             }
         };
         self.by_name.insert(index, slot);
+        self.is_hold_stale = true;
         Some(slot)
     }
 
@@ -157,6 +208,7 @@ impl Supervisor {
     pub fn redefine(&mut self, slot: Slot, definition: Definition) {
         if let Some(service) = self.slots.get_mut(slot.index()).and_then(Option::as_mut) {
             service.definition = definition;
+            self.is_hold_stale = true;
         }
     }
 
@@ -165,6 +217,10 @@ impl Supervisor {
         self.last = self.last.filter(|&it| it != slot);
         self.by_name.retain(|&it| it != slot);
         self.turns.retain(|&it| it != slot);
+        self.held.retain(|&it| it != slot);
+        self.renewed.retain(|&it| it != slot);
+        self.parting.retain(|it| it.slot != slot);
+        self.is_hold_stale = true;
         self.outcomes.retain(|it| it.slot != slot);
         if let Some(place) = self.slots.get_mut(slot.index()) {
             *place = None;
@@ -173,6 +229,9 @@ impl Supervisor {
 
     /// Tells a service what happened, and queues what comes of it.
     pub fn step(&mut self, slot: Slot, event: Event, now: Moment) {
+        if matches!(event, Event::Arrive | Event::Start | Event::Restart) {
+            self.stay_put(slot);
+        }
         let dice = self.roll();
         let is_closing = self.is_closing && self.last != Some(slot);
         let Some(service) = self.slots.get_mut(slot.index()).and_then(Option::as_mut) else {
@@ -184,6 +243,7 @@ impl Supervisor {
         }
         service.has_died = false;
         let before = service.state;
+        let was_ready = is_ready(service);
         let note = (service.want, service.ordered, service.fault);
         let action = service.step(event, now, dice);
         let after = service.state;
@@ -192,6 +252,10 @@ impl Supervisor {
             return;
         }
         let has_died = service.has_died;
+        if !was_ready && is_ready(service) {
+            self.renewed.push(slot);
+        }
+        self.is_hold_stale = true;
         self.outcomes.push_back(Outcome { slot, before, after, action, has_died });
         if before != after {
             service.changed_at = now;
@@ -235,19 +299,25 @@ impl Supervisor {
         outcome
     }
 
-    /// Gives the next waiting service its turn; false if none waits.
+    /// Gives the next waiting service its turn which waits for nobody else; false if
+    /// none does.
     pub fn give_turn(&mut self, now: Moment) -> bool {
-        let Some(slot) = self.turns.pop_front() else {
-            self.turns.shrink_to(FEW);
-            return false;
-        };
-        self.step(slot, Event::Go, now);
-        true
+        self.look_at_held();
+        while let Some(slot) = self.turns.pop_front() {
+            if self.is_held(slot) {
+                self.held.push(slot);
+            } else {
+                self.step(slot, Event::Go, now);
+                return true;
+            }
+        }
+        self.turns.shrink_to(FEW);
+        false
     }
 
     /// Whether a service waits for its turn.
     pub fn has_turns(&self) -> bool {
-        !self.turns.is_empty()
+        !self.turns.is_empty() || self.is_hold_stale && !self.held.is_empty()
     }
 
     /// Has this service closed when all others are gone.
@@ -280,16 +350,17 @@ impl Supervisor {
         self.deadline
     }
 
-    /// Stops everything, the last by name first; a second call kills it.
+    /// Stops everything, those first that nobody waits for; a second call kills it.
     pub fn close(&mut self, now: Moment) {
-        let event = if self.is_closing { Event::Kill } else { Event::Leave(Stay::Closing) };
-        self.is_closing = true;
-        for index in (0..self.by_name.len()).rev() {
-            if let Some(&slot) = self.by_name.get(index) {
-                if self.last != Some(slot) {
-                    self.step(slot, event, now);
-                }
-            }
+        let is_second = std::mem::replace(&mut self.is_closing, true);
+        let all: Vec<_> = self.by_name.iter().rev().copied().collect();
+        let all = all.into_iter().filter(|it| self.last != Some(*it)).collect::<Vec<_>>();
+        if is_second {
+            self.parting.clear();
+            all.into_iter().for_each(|slot| self.step(slot, Event::Kill, now));
+        } else {
+            all.into_iter().for_each(|slot| self.part(slot, Some(Stay::Closing)));
+            self.see_off(now);
         }
     }
 
