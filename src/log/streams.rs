@@ -138,7 +138,6 @@ impl Logger {
                 self.is_pressed |= length < available;
                 self.writer.take(&stream.head(Kind::Output, length, now), pipe, &mut self.peek)
             }
-            Room::None(errno) => self.writer.drop(stream.id, pipe, errno),
             Room::Later(at) => {
                 stream.wake_at = Some(at.max(now.saturating_add(1)));
                 stream.is_waiting = true;

@@ -38,10 +38,8 @@ pub struct Writer {
 /// What can be done with output now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Room {
-    /// So much can be read.
+    /// So much can be read, to be written or to be counted.
     For(usize),
-    /// It is lost, because of this error.
-    None(u64),
     /// It stays in the pipe until then.
     Later(u64),
 }
@@ -126,19 +124,12 @@ impl Writer {
         let input_max = if settings.is_plain() { INPUT_PLAIN } else { INPUT };
         let (base, wanted) = (settings.base(), available.min(input_max));
         let is_blocking = settings.full == Full::Block;
-        let failed = |errno, retry_at| {
-            if is_blocking { Room::Later(retry_at) } else { Room::None(errno) }
-        };
-        let (log, size) = match self.files.ready(&base, &self.journal.records, now) {
-            Ok(ready) => ready,
-            Err(errno) => {
-                let retry_at = self.files.get(&base).map_or(now, |log| log.retry_at);
-                return failed(errno, retry_at);
-            }
-        };
         if !is_blocking {
             return Room::For(wanted);
         }
+        let Ok((log, size)) = self.files.ready(&base, &self.journal.records, now) else {
+            return Room::Later(self.files.get(&base).map_or(now, |log| log.retry_at));
+        };
         // Nothing is taken out of the pipe which there is no space for: once it
         // is out, it cannot be put back.
         let each = if settings.timestamps == crate::config::Timestamps::No { 2 } else { 32 };
@@ -181,21 +172,6 @@ impl Writer {
         }
         self.journal.set_state(State::Full { slot: 0 });
         self.write();
-        Ok(length)
-    }
-
-    /// Takes output out of a pipe and drops it, but counts it.
-    ///
-    /// # Errors
-    /// What read(2) says.
-    pub fn drop(&mut self, id: u64, pipe: BorrowedFd, errno: u64) -> io::Result<usize> {
-        let place = self.journal.records.place_of(id)?;
-        let mut record = self.journal.records.get(place);
-        record.id = id;
-        let input = self.journal.input_mut();
-        let length = read(pipe, input)?;
-        record.flow.lose(input.get(..length).unwrap_or_default(), errno);
-        self.journal.records.set(place, &record);
         Ok(length)
     }
 

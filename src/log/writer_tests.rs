@@ -139,3 +139,43 @@ fn every_death_between_two_open_lines_of_one_log_is_survived() {
     });
     assert!(is_over);
 }
+
+/// What cannot be written is counted, once each, whoever dies over it.
+#[test]
+fn every_death_over_a_log_that_cannot_be_written_is_survived() {
+    let take_all = |folder: &Folder, pipe: &OwnedFd| {
+        let mut writer = writer(folder);
+        let mut peek = Peek::new().unwrap();
+        loop {
+            let available = available(pipe.as_fd()).unwrap().min(7);
+            let settings = plain("web");
+            match writer.room(&settings, available, 1000) {
+                Room::For(length) if length > 0 => {
+                    let kind = Kind::Output;
+                    let head = Head { id: ID, kind, length, millis: 0, now: 1000, settings };
+                    writer.take(&head, pipe.as_fd(), &mut peek).unwrap();
+                }
+                Room::For(_) | Room::Later(_) => break,
+            }
+        }
+    };
+    let is_over = (0..).any(|steps| {
+        let folder = Folder::new();
+        let in_the_way = folder.0.join("log/web.log");
+        fs::create_dir_all(&in_the_way).unwrap();
+        let (pipe, end) = pipe2(OFlag::O_NONBLOCK).unwrap();
+        write(&end, b"one\ntwo\nand a half").unwrap();
+        let is_done = die_after(steps, || take_all(&folder, &pipe));
+        take_all(&folder, &pipe);
+        fs::remove_dir(&in_the_way).unwrap();
+        write(&end, b" of it\nwhole\n").unwrap();
+        take_all(&folder, &pipe);
+        let text = whole(&folder.0.join("log"));
+        let (_, text) = text.split_once(" --- ").expect("it is told");
+        let why = "not a plain file with one name";
+        let expected = format!("3 lines (25 bytes) were not written: {why}\nwhole\n");
+        assert_eq!(text, expected, "killed after {steps} steps");
+        is_done
+    });
+    assert!(is_over);
+}
