@@ -74,11 +74,7 @@ impl Census {
             let name = entry.map(|entry| entry.file_name()).unwrap_or_default();
             let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
             match Stat::look(Pid(pid)) {
-                // The kernel's own are of group 0.
-                Ok(stat) => {
-                    let stat = stat.filter(|it| !it.is_dead && it.group.0 > 0);
-                    census.all.extend(stat.map(person));
-                }
+                Ok(stat) => census.all.extend(stat.filter(|it| !it.is_dead).map(person)),
                 Err(_) => census.is_blind = true,
             }
         }
