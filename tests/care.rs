@@ -12,9 +12,13 @@
 
 mod common;
 
+#[path = "care/again.rs"]
+mod again;
 #[path = "control/client.rs"]
 #[expect(dead_code, reason = "it can more than is needed here")]
 mod client;
+#[path = "care/health.rs"]
+mod health;
 #[path = "care/hooks.rs"]
 mod hooks;
 

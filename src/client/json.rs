@@ -11,8 +11,19 @@ use crate::config::keys::{Effect, Key};
 use crate::protocol::Message;
 
 /// Keys whose values are numbers, besides those that end in `-ms`.
-const NUMBERS: [&str; 9] =
-    ["pid", "starts", "strikes", "row", "serial", "lost", "exit", "last-exit", "death"];
+const NUMBERS: [&str; 11] = [
+    "pid",
+    "starts",
+    "strikes",
+    "row",
+    "serial",
+    "lost",
+    "exit",
+    "last-exit",
+    "death",
+    "health-failed",
+    "health-fails",
+];
 
 /// Keys whose values are `yes`, or which are not there.
 const FLAGS: [&str; 8] = [

@@ -37,8 +37,8 @@ pub struct Death {
     pub ago: Duration,
     /// Whether somebody had asked for it.
     pub ordered: bool,
-    /// How it counted, if it did: `short`, `burst`, `fault`, `work`, `setup` or
-    /// `unready`.
+    /// How it counted, if it did: `short`, `burst`, `fault`, `work`, `setup`,
+    /// `unready` or `health`.
     pub strike: Option<String>,
     /// Whether the present row of strikes began with it.
     pub is_first: bool,
@@ -79,6 +79,12 @@ pub struct Status {
     pub unmet: Option<String>,
     /// The services for which it waits, each with its state, or `missing`.
     pub waits_for: Vec<(String, String)>,
+    /// Whether it is well, if somebody asks: `ok`, `failing` or `unknown`.
+    pub health: Option<String>,
+    /// How many bad answers there were in a row, and how many are too many.
+    pub failed: Option<(u64, u64)>,
+    /// What was wrong with it last, and how long ago.
+    pub ill: Option<(String, Duration)>,
     /// What is wrong with its file.
     pub complaints: Vec<String>,
     /// Its file was never good.
@@ -163,6 +169,13 @@ impl Status {
                     let pair = value.split_once(' ');
                     status.waits_for.extend(pair.map(|(name, it)| (name.into(), it.into())));
                 }
+                "health" => status.health = text(),
+                "health-failed" => status.failed = number().map(|count| (count, 0)),
+                "health-fails" => {
+                    status.failed = status.failed.map(|(count, _)| (count, number().unwrap_or(0)));
+                }
+                "ill" => status.ill = text().zip(Some(Duration::ZERO)),
+                "ill-ago-ms" => status.ill = status.ill.and_then(|(it, _)| Some((it, millis()?))),
                 "signal" => status.signal = text(),
                 "listen" => status.listens.push(value.to_owned()),
                 "complaint" => status.complaints.push(value.to_owned()),

@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::time::Duration;
 
 use super::grammar::show;
+use super::minding::Minding;
 use super::template::is_name;
 use super::values::{Choices, read_path, wrong};
 
@@ -21,6 +22,8 @@ pub struct Care {
     pub start_timeout: Duration,
     /// How long its finish may take.
     pub finish_timeout: Duration,
+    /// What is to be minded of it.
+    pub minding: Minding,
     /// Which hooks there are, a `Hook` each.
     pub hooks: [bool; 3],
 }
@@ -43,6 +46,7 @@ static USUAL: Care = Care {
     ready: Ready::Exec,
     start_timeout: Duration::from_secs(90),
     finish_timeout: Duration::from_secs(30),
+    minding: Minding::NONE,
     hooks: [false; 3],
 };
 

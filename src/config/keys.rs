@@ -265,6 +265,13 @@ mod tests {
         ("term-delay", "5s"),
         ("essential", "yes"),
         ("exit-code-from", "web"),
+        ("health", "curl -f http://localhost/"),
+        ("health-every", "10s"),
+        ("health-timeout", "500ms"),
+        ("health-fails", "1"),
+        ("every", "1h"),
+        ("max-runtime", "1h"),
+        ("max-memory", "200M"),
         ("on-quarantine", "logger -t web quarantined"),
         ("on-failed", "mail -s 'web failed' root"),
         ("on-change", "notify"),
@@ -338,7 +345,7 @@ mod tests {
         let expected = "start memory-max memory-high cpu-max cpu-weight pids-max needs after priority on-need-restart condition \
                         start-timeout finish finish-timeout restart success min-uptime backoff \
                         backoff-max jitter strikes burst stop kill term-delay essential \
-                        exit-code-from on-quarantine on-failed on-change log-size log-keep log-compress log-timestamps \
+                        exit-code-from health health-every health-timeout health-fails every max-runtime max-memory on-quarantine on-failed on-change log-size log-keep log-compress log-timestamps \
                         log-strip-ansi log-rate log-full log-truncate reload-signal watch on-watch \
                         instances tag control description";
         assert_eq!(now.join(" "), expected);

@@ -14,6 +14,7 @@ pub mod keys;
 pub mod limits;
 pub mod listen;
 pub mod logs;
+pub mod minding;
 pub mod names;
 pub mod nearest;
 pub mod order;

@@ -5,6 +5,7 @@ use super::changes::Reaction;
 use super::grammar::{self, Line, show, trim};
 use super::keys::{find, names};
 use super::listen;
+use super::minding;
 use super::nearest::nearest;
 use super::spec::Spec;
 use super::values::hint;
@@ -80,6 +81,7 @@ fn check_whole(text: &[u8], spec: &Spec, seen: &Seen, complaints: &mut Vec<Compl
         complaints.insert(0, Complaint { line: 0, message: "no cmd= line".into() });
     }
     check_reaction(spec, seen, complaints);
+    check_every(spec, seen, complaints);
     let (least, most) = (first_line(seen, "backoff"), first_line(seen, "backoff-max"));
     // A value that could not be read is still the default, and would be
     // compared with something the operator never meant it to meet.
@@ -119,6 +121,16 @@ fn check_reaction(spec: &Spec, seen: &Seen, complaints: &mut Vec<Complaint>) {
         let message = "on-watch= is \"reload-signal\", but reload-signal= is \"none\"".into();
         let place = complaints.partition_point(|complaint| complaint.line <= line);
         complaints.insert(place, Complaint { line, message });
+    }
+}
+
+/// Only work that comes to an end is done again and again. What every service has by
+/// default counts for those only.
+fn check_every(spec: &Spec, seen: &Seen, complaints: &mut Vec<Complaint>) {
+    let (line, kind) = (first_line(seen, "every"), first_line(seen, "type"));
+    let is_read = complaints.iter().all(|it| it.line != line && (kind == 0 || it.line != kind));
+    if let Some(message) = minding::complain(spec).filter(|_| line > 0 && is_read) {
+        add_in_order(complaints, line, message);
     }
 }
 

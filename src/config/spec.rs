@@ -75,6 +75,8 @@ pub struct Spec {
     pub instances: u32,
     /// How it learns of changes of its own.
     pub changes: Changes,
+    /// The words of what tells how it is; none for nothing.
+    pub health: Vec<String>,
     /// The words of what is run when something becomes of it, a `Hook` each.
     pub hooks: [Vec<String>; 3],
 }
@@ -297,6 +299,7 @@ impl Default for Spec {
             description: String::new(),
             instances: 0,
             changes: Changes::default(),
+            health: Vec::new(),
             hooks: Default::default(),
         }
     }

@@ -1,4 +1,4 @@
-//! A rehearsal: the main process of a service is killed, or frozen where somebody
+//! A rehearsal: the main process of a service is killed, or by order frozen, if somebody
 //! would notice that it hangs, and what going makes of it is told: how long until
 //! it knew, until something ran again, until that was up, and what was left behind.
 //! It never touches more than that one process.
@@ -15,6 +15,7 @@ use crate::client::reply::{Death, Outcome, Status};
 use crate::client::say::{self, span};
 use crate::client::{Client, Trouble, ask, json};
 use crate::config::Signal;
+use crate::config::words::read_duration;
 use crate::protocol::{Command, Message, Request, State};
 use crate::supervise::Moment;
 use crate::sys;
@@ -63,8 +64,9 @@ pub fn drill(session: &Session, matches: &ArgMatches) -> Result<Ending, Trouble>
         complain(&format!("{} is {}; a drill is for what is up", service.name, service.state));
         return Ok(Ending::Failed);
     };
-    let is_frozen = notices_hanging(&service);
-    let (signal, deed) = if is_frozen { (STOP, "frozen") } else { (KILL, "killed") };
+    let Some((signal, deed, patience)) = plan(matches, &service) else {
+        return Ok(Ending::Failed);
+    };
     if !options::has(matches, "yes") && !confirm(&service, pid, deed)? {
         return Ok(Ending::Failed);
     }
@@ -83,7 +85,7 @@ pub fn drill(session: &Session, matches: &ArgMatches) -> Result<Ending, Trouble>
     if ending != Ending::Done {
         return Ok(ending);
     }
-    let patience = options::value(matches, "timeout").unwrap_or(PATIENCE);
+    let patience = options::value(matches, "timeout").unwrap_or(patience);
     let course = follow(&mut events, &service.name, start, patience)?;
     let (left, more) = settle(&family, || {
         descriptors(going).zip(before).map(|(after, before)| after.saturating_sub(before))
@@ -101,10 +103,32 @@ pub fn drill(session: &Session, matches: &ArgMatches) -> Result<Ending, Trouble>
     Ok(if is_good && is_up { Ending::Done } else { Ending::Failed })
 }
 
-/// Whether its file has somebody look whether it still answers.
-fn notices_hanging(service: &Status) -> bool {
-    let has = |key| service.key(key).is_some_and(|it| !["", "0s", "none", "no"].contains(&it));
-    has("health") || has("watchdog")
+/// What is to be done to it, and how long it can take until it is back.
+fn plan(matches: &ArgMatches, service: &Status) -> Option<(Signal, &'static str, Duration)> {
+    if !options::has(matches, "freeze") {
+        return Some((KILL, "killed", PATIENCE));
+    }
+    let noticed = notices_hanging(service);
+    if noticed.is_none() {
+        let name = &service.name;
+        complain(&format!("nobody would notice that {name} hangs: it has no health= or watchdog="));
+    }
+    noticed.map(|after| (STOP, "frozen", PATIENCE.saturating_add(after)))
+}
+
+/// How long it takes at most until somebody notices that it does not answer any more;
+/// nothing if nobody ever does.
+fn notices_hanging(service: &Status) -> Option<Duration> {
+    let time = |key| service.key(key).and_then(|it| read_duration(it).ok());
+    let watchdog = time("watchdog").filter(|it| !it.is_zero());
+    let has_health = service.key("health").is_some_and(|it| !it.is_empty());
+    let health = has_health.then(|| {
+        let once = time("health-every").into_iter().chain(time("health-timeout")).sum::<Duration>();
+        let fails = service.key("health-fails").and_then(|it| it.parse().ok());
+        // One that was asked when it was still well comes before them.
+        once.saturating_mul(fails.unwrap_or(1_u32).saturating_add(1))
+    });
+    health.into_iter().chain(watchdog).min()
 }
 
 /// Asks whether it is meant.

@@ -126,6 +126,7 @@ const ORDERING: [Entry; 9] = [
     ("drill", "Kill a service, or freeze it, and tell how it comes back", |it| {
         it.arg(names(1).num_args(1).value_name("NAME"))
             .arg(flag("yes").short('y').help("Do not ask"))
+            .arg(flag("freeze").help("Freeze it, where somebody looks whether it still answers"))
             .arg(timeout())
     }),
     ("enable", "Let services be started, now and after every boot", |it| it.arg(names(1))),

@@ -125,7 +125,7 @@ pub fn render(rows: &[Row], style: Style) -> String {
             match (number, column) {
                 (_, NEXT) if !has_next => continue,
                 (0, _) => text.push_str(&style.paint(Paint::Faint, cell)),
-                (_, STATE) => text.push_str(&style.paint(paint(cell), cell)),
+                (_, STATE) => text.push_str(&style.paint(paint_cell(cell), cell)),
                 _ => text.push_str(cell),
             }
             text.extend(iter::repeat_n(' ', width + 2 - cell.len()));
@@ -145,7 +145,7 @@ fn cells(service: &Status, usage: Option<Usage>) -> Cells<'_> {
     let share = usage.zip(service.uptime).map(|(usage, up)| say::percent(usage.cpu, up));
     [
         service.name.as_str().into(),
-        service.state.as_str().into(),
+        state(service),
         or_none(service.pid.map(|pid| pid.to_string())),
         or_none(service.uptime.map(say::span)),
         restarts.to_string().into(),
@@ -154,6 +154,18 @@ fn cells(service: &Status, usage: Option<Usage>) -> Cells<'_> {
         or_none(coming.or(awaited)),
         or_none(service.last.as_ref().map(say::death)),
     ]
+}
+
+/// How it is, and that it is not well.
+fn state(service: &Status) -> Cow<'_, str> {
+    match service.failed {
+        Some((count, fails)) => format!("{} (ill {count}/{fails})", service.state).into(),
+        None => service.state.as_str().into(),
+    }
+}
+
+fn paint_cell(cell: &str) -> Paint {
+    if cell.contains(' ') { Paint::Bad } else { paint(cell) }
 }
 
 /// What is wrong with files, below the table.

@@ -10,7 +10,7 @@ use super::{Ending, Session, events, judge, options, print, request};
 use crate::client::json::LastWords;
 use crate::client::log::{Wanted, last_lines, of};
 use crate::client::reply::{Death, End, Status};
-use crate::client::say::{self, count, ended, span};
+use crate::client::say::{self, count as count_of, count, ended, span};
 use crate::client::usage::{Group, Row, measured, of_group};
 use crate::client::{Trouble, json};
 use crate::protocol::{Command, Message, State};
@@ -98,6 +98,7 @@ pub fn story(row: &Row, deaths: &[Death], words: &LastWords) -> Story {
         0 => lines.push("Its program has never run since going was started.".to_owned()),
         starts => lines.push(format!("Its program was run {}.", count(starts, "time"))),
     }
+    lines.extend(health(service));
     lines.extend(ends(deaths));
     let (heading, words) = match words {
         None => (None, Vec::new()),
@@ -153,11 +154,13 @@ fn is_so(service: &Status) -> String {
         Some((_, time)) => format!("; {what} in {}", span(*time)),
         None => String::new(),
     };
+    let over = |what: &str| format!("{what}{}{}.", ago(&since), next("it is run again"));
     let signal = service.signal.as_ref().map_or("a signal".to_owned(), |it| format!("SIG{it}"));
     match State::read(&service.state) {
         Some(State::Up) => {
-            let uptime = service.uptime.map(|it| format!(" for {}", span(it))).unwrap_or(since);
-            format!("It is wanted up, and it has been up{uptime}, as {pid}.")
+            let uptime = service.uptime.map_or(since.clone(), |it| format!(" for {}", span(it)));
+            let next = next("it is restarted");
+            format!("It is wanted up, and it has been up{uptime}, as {pid}{next}.")
         }
         Some(State::Starting) => {
             let what = how_far(service);
@@ -189,11 +192,11 @@ fn is_so(service: &Status) -> String {
                 next("the next try is")
             )
         }
-        Some(State::Done) => format!("It ended as it should{}.", ago(since)),
+        Some(State::Done) => over("It ended as it should"),
         Some(State::Failed) if service.is_refused => {
             "It has never been started: its file cannot be used.".to_owned()
         }
-        Some(State::Failed) => format!("It is wanted up, but was given up{}.", ago(since)),
+        Some(State::Failed) => over("It is wanted up, but was given up"),
         Some(State::Disabled) => "It is disabled: it stays down, also after a boot.".to_owned(),
         Some(State::Down) if service.is_wanted => {
             let unmet = |it| format!(": the condition {it} is not met");
@@ -203,6 +206,22 @@ fn is_so(service: &Status) -> String {
         Some(State::Down) => format!("It is wanted down, and has been down{since}."),
         None => format!("It has been {}{since}.", service.state),
     }
+}
+
+/// Whether it is well, and what was wrong last.
+fn health(service: &Status) -> Vec<String> {
+    let now = match (service.health.as_deref(), service.failed) {
+        (Some("ok"), _) => Some("It is well: its last health check passed.".to_owned()),
+        (Some("failing"), Some((count, fails))) => {
+            let checks = count_of(count, "health check");
+            Some(format!("It is not well: {checks} in a row failed, of {fails} that are allowed."))
+        }
+        (Some(_), _) => Some("Whether it is well is not known yet.".to_owned()),
+        (None, _) => None,
+    };
+    let ill = service.ill.as_ref();
+    let ill = ill.map(|(it, ago)| format!("A health check failed {} ago: {it}", span(*ago)));
+    now.into_iter().chain(ill).collect()
 }
 
 /// How far a start has come.
@@ -223,7 +242,7 @@ fn started(service: &Status) -> &'static str {
 }
 
 /// ` for 5m` of something that is over is ` 5m ago`.
-fn ago(since: String) -> String {
+fn ago(since: &str) -> String {
     since.strip_prefix(" for ").map(|time| format!(" {time} ago")).unwrap_or_default()
 }
 
@@ -237,6 +256,9 @@ fn ends(deaths: &[Death]) -> Vec<String> {
             _ => "Before that",
         };
         let how = match (&death.end, death.ordered) {
+            (End::Fault(why), _) if death.strike.as_deref() == Some("health") => {
+                format!("stopped after {}: {why}", span(death.ran))
+            }
             (End::Fault(why), _) => format!("it could not be run: {why}"),
             (end, true) => format!("stopped by order after {}, {}", span(death.ran), ended(end)),
             (end, false) => format!("{} after {}", ended(end), span(death.ran)),
@@ -248,6 +270,7 @@ fn ends(deaths: &[Death]) -> Vec<String> {
             Some("work") => " (a strike: its work is not done)",
             Some("setup") => " (a strike: its setup failed)",
             Some("unready") => " (a strike: it was not ready)",
+            Some("health") => " (a strike: it was not well)",
             Some(_) => " (a strike)",
             None => "",
         };
@@ -274,7 +297,9 @@ fn advice(service: &Status, deaths: &[Death], is_shown: bool) -> Vec<String> {
     if !service.complaints.is_empty() {
         advice.push(format!("Put {file} right; going sees it as soon as it is saved."));
     }
-    let is_fault = matches!(deaths.first(), Some(Death { end: End::Fault(_), ordered: false, .. }));
+    let is_ill = deaths.first().is_some_and(|it| it.strike.as_deref() == Some("health"));
+    let is_fault =
+        matches!(deaths.first(), Some(Death { end: End::Fault(_), ordered: false, .. })) && !is_ill;
     match State::read(&service.state) {
         Some(State::Quarantined) if is_fault => {
             advice.push(format!("Put right what is missing, then: goingctl retry {name}"));

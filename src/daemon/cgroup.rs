@@ -100,6 +100,15 @@ impl Cgroups {
         Some(self.place.as_ref()?.group(&self.name, service))
     }
 
+    /// The memory of all in it, without what can be dropped: files, but not those which
+    /// are nowhere else (Documentation/admin-guide/cgroup-v2.rst, memory.stat).
+    pub(super) fn memory(&self, slot: Slot, service: &str) -> Option<u64> {
+        let path = self.path(slot, service)?;
+        let all: u64 = fs::read_to_string(path.join("memory.current")).ok()?.trim().parse().ok()?;
+        let files = ["inactive_file", "active_file"].map(|it| count(&path.join("memory.stat"), it));
+        Some(files.into_iter().fold(all, u64::saturating_sub))
+    }
+
     /// Everybody in it.
     pub(super) fn processes(&self, slot: Slot, service: &str) -> Vec<Pid> {
         let mut all = Vec::new();

@@ -53,6 +53,8 @@ const KILL_AGAIN: Duration = Duration::from_secs(5);
 pub(super) enum Purpose {
     /// To tell what became of a service.
     Hook(Hook),
+    /// To see whether it is well.
+    Health,
 }
 
 /// A command that is to be run.
@@ -79,6 +81,8 @@ struct Errand {
     has_more: bool,
     kill_at: Moment,
     is_late: bool,
+    /// Nobody wants to know any more how it ends.
+    is_cancelled: bool,
 }
 
 /// How an errand ended.
@@ -105,6 +109,7 @@ impl Purpose {
     fn key(self) -> &'static str {
         match self {
             Purpose::Hook(hook) => hook.key(),
+            Purpose::Health => "health",
         }
     }
 
@@ -112,20 +117,23 @@ impl Purpose {
     fn words(self, spec: &Spec) -> Vec<String> {
         match self {
             Purpose::Hook(hook) => hook.words(spec).to_vec(),
+            Purpose::Health => spec.health.clone(),
         }
     }
 
     /// How long it may take.
-    fn limit(self, _spec: &Spec) -> Duration {
+    fn limit(self, spec: &Spec) -> Duration {
         match self {
             Purpose::Hook(_) => HOOK_TIMEOUT,
+            Purpose::Health => spec.policy.care.minding.health_timeout,
         }
     }
 
     /// Whether both take turns with each other.
     fn is_like(self, other: Purpose) -> bool {
         match (self, other) {
-            (Purpose::Hook(_), Purpose::Hook(_)) => true,
+            (Purpose::Hook(_), Purpose::Hook(_)) | (Purpose::Health, Purpose::Health) => true,
+            (Purpose::Hook(_), Purpose::Health) | (Purpose::Health, Purpose::Hook(_)) => false,
         }
     }
 }
@@ -191,6 +199,16 @@ impl Errands {
         alike.count() < AT_ONCE && !self.running.iter().any(is_same)
     }
 
+    /// Ends one that nobody needs any more.
+    pub(super) fn cancel(&mut self, purpose: Purpose, service: &str) {
+        self.waiting.retain(|it| it.purpose != purpose || *it.service != *service);
+        let is_it = |it: &&mut Errand| it.purpose == purpose && *it.service == *service;
+        for errand in self.running.iter_mut().filter(is_it) {
+            errand.is_cancelled = true;
+            errand.kill();
+        }
+    }
+
     /// The next that waits and need not any more.
     fn next(&mut self) -> Option<Order> {
         let index = self.waiting.iter().position(|order| self.has_room(order))?;
@@ -207,6 +225,11 @@ impl Daemon {
         let size = self.errands.waiting.iter().map(Order::size).sum::<usize>() + order.size();
         if size <= WAITING_MAX {
             return self.errands.waiting.push_back(order);
+        }
+        if order.purpose == Purpose::Health {
+            // There is another one soon.
+            let busy = Fault { step: Step::Fork, errno: libc::EAGAIN };
+            return self.end_errand(order.purpose, &order.service, &End::Fault(busy), &[]);
         }
         if self.errands.lost == 0 {
             let (name, key) = (&order.service, order.purpose.key());
@@ -260,6 +283,7 @@ impl Daemon {
             has_more: false,
             kill_at: self.now.after(limit),
             is_late: false,
+            is_cancelled: false,
         })
     }
 
@@ -296,7 +320,9 @@ impl Daemon {
             _ if errand.is_late => End::Late,
             Some(Word::Executed | Word::Lack(_)) | None => End::Exit(exit),
         };
-        self.end_errand(errand.purpose, &errand.service, &end, &errand.tail);
+        if !errand.is_cancelled {
+            self.end_errand(errand.purpose, &errand.service, &end, &errand.tail);
+        }
         while let Some(order) = self.errands.next() {
             self.begin_errand(&order);
         }
@@ -317,6 +343,7 @@ impl Daemon {
     fn end_errand(&mut self, purpose: Purpose, service: &str, end: &End, tail: &[u8]) {
         match purpose {
             Purpose::Hook(_) => self.tell_errand(purpose, service, end, tail),
+            Purpose::Health => self.hear_health(service, end, tail),
         }
     }
 
@@ -343,6 +370,13 @@ impl Daemon {
             }
         }
     }
+}
+
+/// All that is kept of what an errand said, as one line.
+pub(super) fn words(tail: &[u8]) -> String {
+    let text = String::from_utf8_lossy(tail);
+    let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    lines.join("; ").chars().filter(|it| !it.is_control()).collect()
 }
 
 /// The last line of what an errand said, fit to be shown.

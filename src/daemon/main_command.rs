@@ -182,7 +182,10 @@ impl Daemon {
     /// Whether this is the end of the main command, or of an essential service.
     pub(super) fn is_end_of_all(&self, slot: Slot, state: State) -> bool {
         match state {
-            State::Done | State::Failed => self.spec(slot).is_some_and(|spec| spec.essential),
+            State::Done | State::Failed => {
+                let is_final = self.supervisor.get(slot).is_none_or(|it| it.next_run().is_none());
+                is_final && self.spec(slot).is_some_and(|spec| spec.essential)
+            }
             State::Down => {
                 let service = self.supervisor.get(slot);
                 self.main_slot() == Some(slot) && service.is_some_and(|it| it.stay == Stay::Closing)

@@ -24,6 +24,7 @@ mod logger;
 mod logs;
 mod main_command;
 mod mend;
+mod minding;
 mod options;
 mod order;
 mod orders;
@@ -55,7 +56,7 @@ use mio::Poll;
 use nix::sys::signalfd::SignalFd;
 
 use crate::config::Spec;
-use crate::supervise::{Moment, Pid, Slot, Supervisor};
+use crate::supervise::{Action, Moment, Pid, Slot, Supervisor};
 use crate::sys::{self, processes};
 use adopt::Legacy;
 use cgroup::Cgroups;
@@ -65,6 +66,7 @@ use events::Events;
 use listeners::Listeners;
 use logs::Logs;
 use mend::Arrears;
+use minding::Mind;
 use orders::Ends;
 use report::Reporter;
 use rest::Rest;
@@ -117,6 +119,8 @@ struct Daemon {
     ends: Ends,
     arrears: Arrears,
     errands: Errands,
+    /// Services that are looked after.
+    minds: Vec<Mind>,
     /// No run directory, no clients.
     server: Option<Server>,
     events_ring: Events,
@@ -144,6 +148,7 @@ impl Daemon {
             self.hear_children();
             self.hear_demands();
             self.look_after_errands();
+            self.look_after_services();
             self.supervisor.tick(self.now);
             self.reread_directory();
             self.look_at_changes();
@@ -209,6 +214,7 @@ impl Daemon {
             self.tell(&outcome);
             self.mark_change(&outcome);
             self.call_hooks(&outcome);
+            self.mind(outcome.slot, outcome.action == Some(Action::Forget));
             self.act(&outcome);
             self.heed_end(&outcome);
             self.note(outcome.slot);

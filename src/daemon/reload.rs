@@ -232,6 +232,7 @@ impl Daemon {
                     self.watch_files(slot, &spec);
                 }
                 self.renew_limits(slot);
+                self.mind_anew(slot);
                 let state = self.supervisor.get(slot).map(|service| service.state);
                 let fact = match (keys.is_empty(), state) {
                     (true, _) => "comment only, nothing",

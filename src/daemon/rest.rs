@@ -52,7 +52,7 @@ impl Daemon {
     }
 
     /// The same, once a turn.
-    fn look(&mut self) {
+    pub(super) fn look(&mut self) {
         if self.rest.census.is_none() {
             self.rest.census = Some(self.take_census());
         }

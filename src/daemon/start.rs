@@ -320,9 +320,8 @@ impl Daemon {
         let listen = |fd: RawFd, at| registry.register(&mut SourceFd(&fd), Token(at), readable);
         listen(signals.as_raw_fd(), SIGNALS)?;
         listen(directory.doorbell(), DOORBELL)?;
-        let listener = handover.listener.take();
         let cgroups = Cgroups::new(run.as_ref().map(|run| run.path.as_path()));
-        let server = run.map(|run| Server::new(run, listener, registry)).transpose()?;
+        let server = run.map(|run| Server::new(run, handover.listener.take(), registry));
         let (command, is_alone) = (options.command, !options.is_directory_given);
         let main = MainCommand::new(command, &options.given, is_alone).map(Box::new);
         let now = sys::monotonic();
@@ -351,7 +350,8 @@ impl Daemon {
             ends: Ends { is_init: options.is_init, main, ..Ends::default() },
             arrears: Arrears::default(),
             errands: Errands::default(),
-            server,
+            minds: Vec::new(),
+            server: server.transpose()?,
             events_ring: Events::default(),
             turns: 0,
             started_at: now,

@@ -37,6 +37,7 @@ impl Daemon {
                 let Some(service) = self.supervisor.get(*slot) else { return };
                 let spec = self.spec(*slot).unwrap_or_default();
                 self.put_service(out, *slot, &spec, is_trusted);
+                self.put_minding(out, *slot, is_why && is_trusted);
                 for address in self.listeners.addresses(*slot) {
                     put(out, "listen", &address);
                 }
@@ -257,6 +258,7 @@ pub(super) fn put_death(out: &mut Vec<u8>, prefix: &str, death: &Death, now: Mom
         Strike::Work => "work",
         Strike::Setup => "setup",
         Strike::Unready => "unready",
+        Strike::Health => "health",
     });
     if let Some(strike) = strike {
         put(out, &key("strike"), strike);

@@ -12,6 +12,7 @@ impl Daemon {
             self.supervisor.has_turns().then_some(self.now),
             self.arrears.wake_at(),
             self.errands.wake_at(self.now),
+            self.mind_at(),
             self.reread.map(|due| due.at),
             self.watching.as_ref().and_then(|it| it.wake_at()),
             self.server.as_ref().and_then(|server| server.wake_at(self.now)),

@@ -28,6 +28,22 @@ impl Service {
         }
     }
 
+    /// A condition keeps it from running.
+    pub(super) fn unmet(&mut self, which: u8) -> Option<Action> {
+        if self.state == State::Waiting && self.stage == Stage::Fresh {
+            self.state = State::Unmet { which };
+        }
+        None
+    }
+
+    /// That may be over.
+    pub(super) fn look(&mut self) -> Option<Action> {
+        if matches!(self.state, State::Unmet { .. }) {
+            self.state = State::Waiting;
+        }
+        None
+    }
+
     pub(super) fn spawned(&mut self, pid: Pid, now: Moment) -> Option<Action> {
         let (job, care) = (self.job(), &self.definition.policy.care);
         self.fault = None;

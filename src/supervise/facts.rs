@@ -169,6 +169,8 @@ pub enum Step {
     Listen(u8),
     /// Its control group, or one of the limits of that.
     Cgroup(u8),
+    /// It did not answer as one that is well.
+    Unhealthy,
 }
 
 impl Step {
@@ -246,6 +248,7 @@ impl Step {
             | Step::Sched
             | Step::Ionice
             | Step::Chroot
+            | Step::Unhealthy
             | Step::NewPrivileges => 0,
         }
     }
@@ -263,6 +266,8 @@ pub struct Fault {
 impl Fault {
     /// The start took too long (ETIMEDOUT).
     pub const LATE: Fault = Fault { step: Step::Late, errno: 110 };
+    /// It ran, but was not well (ETIMEDOUT).
+    pub const UNHEALTHY: Fault = Fault { step: Step::Unhealthy, errno: 110 };
 
     /// Whether waiting is likely to help, so that nobody is to blame.
     pub fn heals(self) -> bool {
@@ -288,6 +293,8 @@ pub enum Strike {
     Setup,
     /// It died, or time was up, before it was ready.
     Unready,
+    /// It was stopped because it was not well.
+    Health,
 }
 
 /// The end of a run, or of an attempt at one.
@@ -338,6 +345,10 @@ pub enum Event {
     Executed,
     /// It is ready.
     Ready,
+    /// It runs, but is not well.
+    Unhealthy,
+    /// It may be time for its work to be done again.
+    Again,
     /// Its program could not be run; the death of the child follows.
     ExecFailed(Fault),
     /// Its main process ended well, and it lives on in this one.

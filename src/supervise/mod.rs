@@ -8,6 +8,7 @@ mod course;
 mod demand;
 mod facts;
 mod forking;
+mod minding;
 mod order;
 mod parting;
 pub mod record;

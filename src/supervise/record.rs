@@ -147,6 +147,7 @@ impl Writer<'_> {
             Some(Strike::Work) => 4,
             Some(Strike::Setup) => 5,
             Some(Strike::Unready) => 6,
+            Some(Strike::Health) => 7,
         });
         self.flag(death.ordered);
     }
@@ -175,7 +176,7 @@ const STAGES: [Stage; 6] =
     [Stage::Fresh, Stage::Setup, Stage::Prepared, Stage::Forked, Stage::Running, Stage::Finish];
 
 /// A step's number in a record is its place here, so new ones come last.
-const STEPS: [fn(u8) -> Step; 34] = [
+const STEPS: [fn(u8) -> Step; 35] = [
     |_| Step::Parse,
     |_| Step::FindUser,
     |_| Step::FindGroup,
@@ -210,6 +211,7 @@ const STEPS: [fn(u8) -> Step; 34] = [
     |_| Step::NewPrivileges,
     Step::Listen,
     Step::Cgroup,
+    |_| Step::Unhealthy,
 ];
 
 impl Reader<'_> {
@@ -272,6 +274,7 @@ impl Reader<'_> {
             4 => Some(Strike::Work),
             5 => Some(Strike::Setup),
             6 => Some(Strike::Unready),
+            7 => Some(Strike::Health),
             _ => return None,
         };
         Some(Death { exit, fault, ran, at, strike, ordered: self.flag()? })

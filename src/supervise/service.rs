@@ -103,20 +103,12 @@ impl Service {
             Event::Go => self.state.awaits_turn().then(|| Action::Spawn(self.job())),
             Event::Spawned(pid) => self.spawned(pid, now),
             Event::SpawnFailed(fault) => self.spawn_failed(fault, now, dice),
-            Event::Unmet(which) => {
-                if self.state == State::Waiting && self.stage == Stage::Fresh {
-                    self.state = State::Unmet { which };
-                }
-                None
-            }
-            Event::Look => {
-                if matches!(self.state, State::Unmet { .. }) {
-                    self.state = State::Waiting;
-                }
-                None
-            }
+            Event::Unmet(which) => self.unmet(which),
+            Event::Look => self.look(),
             Event::Executed => self.executed(),
             Event::Ready => self.ready(),
+            Event::Unhealthy => self.unhealthy(now),
+            Event::Again => self.again(now),
             Event::ExecFailed(fault) => {
                 self.fault = Some(fault);
                 None

@@ -95,6 +95,7 @@ impl Service {
             }
         } else {
             let strike = self.strike(&death, is_enough);
+            self.forgive_long_run(&death);
             if let Some(death) = self.last_mut() {
                 death.strike = strike;
             }
@@ -138,6 +139,8 @@ impl Service {
             death.strike
         } else if death.fault.is_some_and(|fault| fault.step == Step::Late) {
             Some(Strike::Unready)
+        } else if death.fault.is_some_and(|fault| fault.step == Step::Unhealthy) {
+            Some(Strike::Health)
         } else if death.fault.is_some() {
             Some(Strike::Fault)
         } else if policy.kind == Kind::Oneshot && !is_enough {

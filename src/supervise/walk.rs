@@ -33,6 +33,10 @@ enum Move {
     /// The main process leaves its work to another one.
     Daemonize,
     Ready,
+    /// Its health checks have failed.
+    Ail,
+    /// It is time for it to be run again.
+    Again,
     /// A turn, in which a condition is not met.
     Unmet,
     Look,
@@ -48,7 +52,7 @@ enum Move {
     Crash(bool),
 }
 
-const MOVES: [Move; 27] = [
+const MOVES: [Move; 29] = [
     Move::Crash(false),
     Move::Crash(true),
     Move::Start,
@@ -67,6 +71,8 @@ const MOVES: [Move; 27] = [
     Move::ExecuteFails,
     Move::Daemonize,
     Move::Ready,
+    Move::Ail,
+    Move::Again,
     Move::Unmet,
     Move::Look,
     Move::Die(true, true),
@@ -112,7 +118,7 @@ impl World {
 
     /// Makes the move if it is possible; whether it was.
     fn make(&mut self, it: Move) -> bool {
-        let is_made = self.order(it) || self.happen(it);
+        let is_made = self.order(it) || self.mind(it) || self.happen(it);
         if is_made {
             self.check();
         }
@@ -223,6 +229,36 @@ impl World {
         self.tell(event);
         let is_served = self.service.state == State::Waiting;
         assert!(event != Event::Demand || is_served, "nobody is served");
+        true
+    }
+
+    /// What comes of looking after it.
+    fn mind(&mut self, it: Move) -> bool {
+        if matches!(it, Move::Ail) && self.main.is_some() {
+            let was_up = matches!(self.service.state, State::Up { .. });
+            self.tell(Event::Unhealthy);
+            let is_stopping = matches!(self.service.state, State::Stopping { .. });
+            assert!(!was_up || is_stopping, "it is ill, and runs on");
+            return true;
+        }
+        matches!(it, Move::Again) && self.again()
+    }
+
+    /// It is run again when it is time to, not before, and never while it runs.
+    fn again(&mut self) -> bool {
+        let before = self.service.state;
+        let Some(at) = self.service.next_run() else {
+            self.tell(Event::Again);
+            assert_eq!(self.service.state, before, "nobody asked for that");
+            return false;
+        };
+        if self.now < at {
+            self.tell(Event::Again);
+            assert_eq!(self.service.state, before, "before its time");
+        }
+        self.now = self.now.max(at);
+        self.tell(Event::Again);
+        assert_eq!(self.service.state, State::Waiting, "its time has passed in vain");
         true
     }
 
@@ -354,6 +390,7 @@ impl World {
                 assert!(state.deadline().is_some(), "waits for ever");
             }
         }
+        assert!(self.service.next_run().is_none_or(|_| self.main.is_none()), "two at once");
         self.check_that_kill_comes();
     }
 
@@ -382,6 +419,13 @@ fn care(setup: bool, finish: bool, ready: Ready) -> HeldCare {
     care
 }
 
+/// Work that is done again and again.
+fn every() -> HeldCare {
+    let mut care = care(false, true, Ready::Exec);
+    care.make().minding.every = Some(Duration::from_secs(60));
+    care
+}
+
 fn policies() -> Vec<Policy> {
     let step =
         |signal, seconds| StopStep { signal: Signal(signal), wait: Duration::from_secs(seconds) };
@@ -397,6 +441,8 @@ fn policies() -> Vec<Policy> {
         Policy { stop: Box::new([]), min_uptime: Duration::ZERO, ..base.clone() },
         Policy { stop: Box::new([step(15, 1), step(2, 3), step(3, 2)]), jitter: 0, ..base.clone() },
         Policy { care: care(true, true, Ready::Exec), strikes: 3, ..base.clone() },
+        Policy { care: every(), kind: Kind::Oneshot, ..base.clone() },
+        Policy { care: every(), kind: Kind::Oneshot, restart: Restart::Never, ..base.clone() },
         Policy { care: care(false, true, Ready::Uptime), kind: Kind::Oneshot, ..base.clone() },
         Policy { care: care(true, false, Ready::Uptime), restart: Restart::OnFailure, ..base },
     ]

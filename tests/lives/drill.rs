@@ -90,3 +90,46 @@ fn nobody_is_drilled_by_accident() {
     assert!(is_alive(pids[1]));
     going.stop();
 }
+
+#[test]
+fn a_drill_freezes_by_order_whom_somebody_watches() {
+    let place = Place::new();
+    // What it says each time that is asked, a frozen one does not say.
+    let (asked, answered) = (place.path("asked"), place.path("answered"));
+    let script =
+        format!("trap 'echo x >{answered}' USR1; echo >{answered}; while :; do sleep 0.02; done");
+    let check = format!(
+        "health=/bin/sh -c 'rm -f {answered}; kill -USR1 $GOING_PID; echo x >>{asked}; \
+         for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do \
+         [ -e {answered} ] && exit 0; sleep 0.1; done; echo silent; exit 1'\n"
+    );
+    let keys =
+        "health-every=100ms\nhealth-timeout=20s\nhealth-fails=1\nmin-uptime=0s\nbackoff=1ms\n";
+    place.service("web", &(place.logged("web", &script) + &check + keys));
+    place.service("plain", "cmd=sleep 1000\n");
+    let mut going = place.start(&[]);
+    let [first, plain] = going.wait_all_started(["web", "plain"]);
+    wait_until("two good answers", || place.read("asked").lines().count() >= 2);
+    let said = ctl(&place, &["drill", "-y", "--freeze", "plain"]);
+    assert!(
+        said.code == 1 && said.err.contains("nobody would notice that plain hangs"),
+        "{said:?}"
+    );
+    assert!(is_alive(plain));
+    let said = good(&place, &["drill", "--yes", "--freeze", "web"]);
+    going.wait_for("web: health check failed, 1 of 1 (exit status 1: silent), restarting");
+    let second = going.wait_started("web");
+    assert!(!is_alive(first) && is_alive(second));
+    assert!(
+        said.starts_with(&format!("web: pid {first} frozen\n  detected        after ")),
+        "{said}"
+    );
+    assert!(said.contains("  on the way      stopping"), "{said}");
+    assert!(said.contains(&format!(" (pid {second})\n")), "{said}");
+    assert!(said.contains("  left behind     none\n"), "{said}");
+    assert!(said.ends_with("  leaked by going 0 descriptors\n"), "{said}");
+    // Without that word it is killed as any other.
+    let said = good(&place, &["drill", "--yes", "web"]);
+    assert!(said.contains(&format!("web: pid {second} killed\n")), "{said}");
+    going.stop();
+}

@@ -70,10 +70,7 @@ pub fn explain(fault: Fault, spec: &Spec) -> (String, &'static str) {
         Step::Log => (format!("Can't log, going-log cannot be started: {why}"), "stdout"),
         Step::Pipe => (format!("Can't make a pipe: {why}"), "cmd"),
         Step::Fork => (format!("Could not fork: {why}"), "cmd"),
-        Step::Late => {
-            let timeout = show_duration(spec.policy.care.start_timeout);
-            (format!("Not ready after {timeout}"), "start-timeout")
-        }
+        Step::Late | Step::Unhealthy => explain_run(fault.step, spec),
         Step::EnvFile(which) => (explain_file(spec, which, &why), "env-file"),
         Step::Expand(which) => explain_expansion(fault, spec, which),
         Step::Listen(which) => (listeners::explain(fault, which, spec, &why), "listen"),
@@ -91,6 +88,16 @@ pub fn explain(fault: Fault, spec: &Spec) -> (String, &'static str) {
         | Step::NewPrivileges
         | Step::Cgroup(_) => explain_wrapping(fault, spec, &why),
     }
+}
+
+/// Why a run was ended that its program had begun.
+fn explain_run(step: Step, spec: &Spec) -> (String, &'static str) {
+    let care = &spec.policy.care;
+    if step == Step::Unhealthy {
+        let fails = care.minding.health_fails;
+        return (format!("Not well: {fails} health checks in a row failed"), "health");
+    }
+    (format!("Not ready after {}", show_duration(care.start_timeout)), "start-timeout")
 }
 
 /// A text with its variables replaced, as the service `name` would have it.

@@ -1,0 +1,285 @@
+//! Looks after those services that ask for it: whether they are well, how much
+//! memory they have, how long they run; and has work done again when it is time. Of
+//! services that ask for nothing there is nothing in here, and no wake for them.
+//!
+//! What is asked of a run is over with it: what a check of the last one would say
+//! nobody hears. A service that is taken up begins anew, too.
+
+use std::fs;
+use std::time::Duration;
+
+use super::Daemon;
+use super::errands::{End, Order, Purpose, last_line, words};
+use super::events::millis;
+use super::family::Head;
+use super::report::{Level, report};
+use super::{spawn, tell};
+use crate::config::minding::Minding;
+use crate::config::words::{show_duration, show_size};
+use crate::config::{Spec, Whom};
+use crate::protocol::{put, put_number};
+use crate::supervise::{Event, Exit, Moment, Pid, Service, Slot, State};
+
+/// Often enough for what grows, and seldom enough for those who count wake-ups.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+
+/// A service that is looked after.
+pub(super) struct Mind {
+    slot: Slot,
+    /// Its process and when that was forked, while it is up.
+    run: Option<(Pid, Moment)>,
+    /// When its health is asked for, unless that is under way.
+    check_at: Option<Moment>,
+    /// When its memory is looked at.
+    look_at: Option<Moment>,
+    health: Health,
+    /// What was wrong with it last, also in an earlier run, and when.
+    ill: Option<(Box<str>, Moment)>,
+    /// That it cannot even be asked has been said.
+    is_told: bool,
+}
+
+/// What the answers so far say of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Health {
+    Unknown,
+    Ok,
+    /// So many were bad in a row.
+    Failing(u32),
+}
+
+impl Mind {
+    /// Another run, or none.
+    fn begin(&mut self, run: Option<(Pid, Moment)>, minding: &Minding, now: Moment) {
+        self.run = run;
+        self.health = Health::Unknown;
+        let when = |is_asked: bool, wait| run.filter(|_| is_asked).map(|_| now.after(wait));
+        self.check_at = when(minding.health, minding.health_every);
+        self.look_at = when(minding.max_memory.is_some(), LOOK_EVERY);
+    }
+
+    /// When a run has lasted long enough.
+    fn end_at(&self, service: &Service) -> Option<Moment> {
+        let (_, since) = self.run?;
+        Some(since.after(service.definition.policy.care.minding.max_runtime?))
+    }
+
+    /// When there is something to do.
+    fn due_at(&self, service: &Service) -> Option<Moment> {
+        let all = [self.check_at, self.look_at, self.end_at(service), service.next_run()];
+        all.into_iter().flatten().min()
+    }
+}
+
+impl Daemon {
+    /// When a service is to be looked after.
+    pub(super) fn mind_at(&self) -> Option<Moment> {
+        let due_at = |it: &Mind| it.due_at(self.supervisor.get(it.slot)?);
+        self.minds.iter().filter_map(due_at).min()
+    }
+
+    /// Begins or ends to look after a service of which something has become.
+    pub(super) fn mind(&mut self, slot: Slot, is_gone: bool) {
+        let Some(service) = self.supervisor.get(slot) else { return };
+        let minding = service.definition.policy.care.minding;
+        let is_minded = minding.is_some() && !is_gone;
+        if !is_minded && self.minds.is_empty() {
+            return;
+        }
+        let mut run = None;
+        if let State::Up { pid, since } = service.state {
+            run = Some((pid, since));
+        }
+        let mut index = self.minds.iter().position(|it| it.slot == slot);
+        if index.is_none() && is_minded {
+            let (health, is_told) = (Health::Unknown, false);
+            let mind =
+                Mind { slot, run: None, check_at: None, look_at: None, health, ill: None, is_told };
+            index = Some(self.minds.len());
+            self.minds.push(mind);
+        }
+        let Some(mind) = index.and_then(|index| self.minds.get_mut(index)) else { return };
+        if !is_minded || mind.run != run {
+            mind.begin(run, &minding, self.now);
+            let name = service.name.clone();
+            self.errands.cancel(Purpose::Health, &name);
+        }
+        if !is_minded {
+            self.minds.retain(|it| it.slot != slot);
+        }
+    }
+
+    /// The same when its file says something else.
+    pub(super) fn mind_anew(&mut self, slot: Slot) {
+        self.minds.iter_mut().filter(|it| it.slot == slot).for_each(|it| it.run = None);
+        self.mind(slot, false);
+    }
+
+    /// Does what is due.
+    pub(super) fn look_after_services(&mut self) {
+        let is_due = |it: &&Mind| {
+            let due_at = self.supervisor.get(it.slot).and_then(|service| it.due_at(service));
+            due_at.is_some_and(|at| at <= self.now)
+        };
+        let due: Vec<_> = self.minds.iter().filter(is_due).map(|it| it.slot).collect();
+        for slot in due {
+            self.look_after(slot);
+        }
+    }
+
+    fn look_after(&mut self, slot: Slot) {
+        self.supervisor.step(slot, Event::Again, self.now);
+        let Some(service) = self.supervisor.get(slot) else { return };
+        let Some(mind) = self.minds.iter_mut().find(|it| it.slot == slot) else { return };
+        let Some((pid, _)) = mind.run else { return };
+        if !matches!(service.state, State::Up { pid: it, .. } if it == pid) {
+            return self.mind(slot, false);
+        }
+        let now = self.now;
+        let is_over = |at: Option<Moment>| at.is_some_and(|at| at <= now);
+        if let Some(max) = service.definition.policy.care.minding.max_runtime {
+            if is_over(mind.end_at(service)) {
+                let (name, max) = (&service.name, show_duration(max));
+                let fact = "has run for";
+                report!(
+                    self.reporter,
+                    Level::Info,
+                    "{name}: {fact} {max} (max-runtime), restarting"
+                );
+                return self.supervisor.step(slot, Event::Restart, self.now);
+            }
+        }
+        if is_over(mind.check_at) {
+            mind.check_at = None;
+            let facts = format!("GOING_EVENT=health\nGOING_PID={}\n", pid.0);
+            let order = Order::new(Purpose::Health, service, facts);
+            self.send_errand(order);
+        }
+        let Some(mind) = self.minds.iter_mut().find(|it| it.slot == slot) else { return };
+        if is_over(mind.look_at) {
+            mind.look_at = Some(self.now.after(LOOK_EVERY));
+            self.weigh(slot, pid);
+        }
+    }
+
+    /// Restarts a service that has too much memory.
+    fn weigh(&mut self, slot: Slot, pid: Pid) {
+        let max = self.supervisor.get(slot).map(|it| it.definition.policy.care.minding.max_memory);
+        let (Some(max), memory) = (max.flatten(), self.memory_of(slot, pid)) else { return };
+        if memory > max {
+            let name = self.supervisor.get(slot).map_or("", |it| &it.name);
+            let (memory, max) = (show_size(round(memory)), show_size(max));
+            let fact = format!("has {memory} of memory, more than {max}");
+            report!(self.reporter, Level::Warning, "{name}: {fact} (max-memory), restarting");
+            self.supervisor.step(slot, Event::Restart, self.now);
+        }
+    }
+
+    /// The memory of all processes of a service that could not be had back without
+    /// stopping them: the kernel counts it for a control group; otherwise it is what
+    /// each of them has for itself.
+    fn memory_of(&mut self, slot: Slot, pid: Pid) -> u64 {
+        let name = self.supervisor.get(slot).map(|it| it.name.clone()).unwrap_or_default();
+        if let Some(memory) = self.cgroups.memory(slot, &name) {
+            return memory;
+        }
+        self.look();
+        let (Some(census), Some(head)) = (&self.rest.census, self.head(slot, pid)) else {
+            return own_memory(pid);
+        };
+        let head = Head { whom: Whom::All, ..head };
+        let others = census.relatives(&head).map(|it| own_memory(it.0));
+        others.fold(own_memory(pid), u64::saturating_add)
+    }
+
+    /// What a check of its health came to.
+    pub(super) fn hear_health(&mut self, name: &str, end: &End, tail: &[u8]) {
+        let Some(slot) = self.supervisor.find(name) else { return };
+        let Some(service) = self.supervisor.get(slot) else { return };
+        let minding = service.definition.policy.care.minding;
+        let Some(mind) = self.minds.iter_mut().find(|it| it.slot == slot) else { return };
+        mind.check_at = mind.run.map(|_| self.now.after(minding.health_every));
+        let why = match end {
+            End::Exit(Exit::Code(0)) => {
+                if matches!(mind.health, Health::Failing(_)) {
+                    report!(self.reporter, Level::Info, "{name}: is well again");
+                }
+                (mind.health, mind.is_told) = (Health::Ok, false);
+                return;
+            }
+            // Whose health cannot be asked for is not ill.
+            End::Fault(fault) => {
+                mind.health = Health::Unknown;
+                if !std::mem::replace(&mut mind.is_told, true) {
+                    let spec = self.spec(slot).unwrap_or_default();
+                    let spec = Spec { cmd: spec.health.clone(), ..spec };
+                    let why = spawn::explain(*fault, &spec).0;
+                    report!(self.reporter, Level::Warning, "{name}: health is not known: {why}");
+                }
+                return;
+            }
+            End::Exit(exit) => tell::ended(*exit),
+            End::Late => format!("no answer within {}", show_duration(minding.health_timeout)),
+        };
+        let so_far = if let Health::Failing(count) = mind.health { count } else { 0 };
+        let (count, fails) = (so_far.saturating_add(1), minding.health_fails);
+        (mind.health, mind.is_told) = (Health::Failing(count), false);
+        let said = words(tail);
+        let all = if said.is_empty() { why.clone() } else { format!("{why}: {said}") };
+        mind.ill = Some((all.into(), self.now));
+        let said = last_line(tail);
+        let said = if said.is_empty() { said } else { format!(": {said}") };
+        let fact = format!("health check failed, {count} of {fails} ({why}{said})");
+        let consequence = if count >= fails { ", restarting" } else { "" };
+        report!(self.reporter, Level::Warning, "{name}: {fact}{consequence}");
+        if count >= fails {
+            self.supervisor.step(slot, Event::Unhealthy, self.now);
+        }
+    }
+
+    /// How it is with a service that is looked after.
+    pub(super) fn put_minding(&self, out: &mut Vec<u8>, slot: Slot, is_told_all: bool) {
+        let mind = self.minds.iter().find(|it| it.slot == slot);
+        let Some((mind, service)) = mind.zip(self.supervisor.get(slot)) else { return };
+        let minding = service.definition.policy.care.minding;
+        let next = service.next_run().map(|at| (at, "run"));
+        let next = next.or_else(|| mind.end_at(service).map(|at| (at, "restart")));
+        if let Some((at, what)) = next {
+            put_number(out, "next-ms", millis(at.since(self.now)));
+            put(out, "next", what);
+        }
+        if minding.health && mind.run.is_some() {
+            let (word, failed) = match mind.health {
+                Health::Unknown => ("unknown", 0),
+                Health::Ok => ("ok", 0),
+                Health::Failing(count) => ("failing", count),
+            };
+            put(out, "health", word);
+            if failed > 0 {
+                put_number(out, "health-failed", failed.into());
+                put_number(out, "health-fails", minding.health_fails.into());
+            }
+        }
+        // What it says may be meant for few.
+        if let Some((said, at)) = mind.ill.as_ref().filter(|_| is_told_all) {
+            put(out, "ill", said);
+            put_number(out, "ill-ago-ms", millis(self.now.since(*at)));
+        }
+    }
+}
+
+/// What a process has for itself and cannot be dropped (proc_pid_status(5)).
+fn own_memory(pid: Pid) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{}/status", pid.0)).unwrap_or_default();
+    let kilobytes = |line: &str| {
+        let rest = line.strip_prefix("RssAnon:").or(line.strip_prefix("VmSwap:"))?;
+        rest.trim().strip_suffix(" kB")?.parse::<u64>().ok()
+    };
+    text.lines().filter_map(kilobytes).fold(0, u64::saturating_add).saturating_mul(1024)
+}
+
+/// As exact as people want to know it.
+fn round(size: u64) -> u64 {
+    let unit = if size < 10 << 20 { 1 << 10 } else { 1 << 20 };
+    size - size % unit
+}
