@@ -8,7 +8,7 @@ use super::http::{Request, Response};
 use super::live::Live;
 use super::logs;
 use super::route::Answer;
-use super::wait;
+use super::{steps, wait};
 use crate::client::json as answers;
 use crate::client::reply::Status;
 use crate::client::usage::measured;
@@ -26,12 +26,12 @@ const LINES: u64 = 100;
 /// More than this is no question any more.
 const LINES_MAX: u64 = 10_000;
 
-fn in_json(status: u16, text: impl Into<Vec<u8>>) -> Response {
+pub fn in_json(status: u16, text: impl Into<Vec<u8>>) -> Response {
     Response::new(status, "application/json", text)
 }
 
 /// A refusal for programs and people.
-fn refuse(status: u16, code: &str, message: &str) -> Response {
+pub fn refuse(status: u16, code: &str, message: &str) -> Response {
     in_json(status, format!("{:#}\n", json!({ "error": { "code": code, "message": message } })))
 }
 
@@ -45,7 +45,7 @@ fn troubled(trouble: &Trouble) -> Response {
 }
 
 /// What going refused, if it did.
-fn refused(reply: &Reply) -> Option<Response> {
+pub fn refused(reply: &Reply) -> Option<Response> {
     let strangers = reply.strangers();
     if let Some(stranger) = strangers.first() {
         return Some(refuse(404, "unknown-service", &stranger.sentence()));
@@ -71,7 +71,7 @@ pub fn methods(parts: &[&str]) -> Option<&'static str> {
     match parts {
         ["services" | "events" | "self" | "version" | "keys" | "openapi.json"]
         | ["services", _]
-        | ["services", _, "why" | "log"]
+        | ["services", _, "why" | "log" | "wait"]
         | ["services", _, "log", "stream"]
         | ["events", "stream"] => Some("GET, HEAD"),
         ["reload" | "reopen-logs" | "upgrade" | "shutdown"] => Some("POST"),
@@ -91,7 +91,7 @@ pub fn wrong_method(allowed: &'static str) -> Response {
 }
 
 /// The value of a question that is asked once.
-fn only<'a>(request: &'a Request, key: &str) -> Result<Option<&'a str>, Response> {
+pub fn only<'a>(request: &'a Request, key: &str) -> Result<Option<&'a str>, Response> {
     let mut values = request.query.iter().filter(|(name, _)| name == key);
     let value = values.next().map(|(_, value)| value.as_str());
     match values.next() {
@@ -119,6 +119,7 @@ fn look(web: &Web, request: &Request, parts: &[&str]) -> Response {
         ["services"] => services(web, request),
         ["services", name] => service(web, name),
         ["services", name, "why"] => why(web, name),
+        ["services", name, "wait"] => steps::wait_for(web, request, exactly(name)),
         ["services", name, "log"] => return log(web, request, name).unwrap_or_else(|it| it),
         ["events"] => match since(request) {
             Ok(since) => events(web, since),
@@ -284,7 +285,7 @@ pub const ORDERS: [(&str, Command); 10] = [
     ("enable", Command::Enable),
     ("disable", Command::Disable),
     ("clear-log", Command::ClearLog),
-    ("hup", Command::Signal),
+    ("hup", Command::Hup),
 ];
 
 fn order(web: &Web, request: &Request, parts: &[&str]) -> Response {
@@ -300,7 +301,7 @@ fn order(web: &Web, request: &Request, parts: &[&str]) -> Response {
     let command = |word: &str| ORDERS.iter().find(|(it, _)| *it == word).map(|(_, it)| *it);
     let answered = match parts {
         ["services", name, word] => match command(word) {
-            Some(command) => obey(web, word, command, vec![exactly(name)], &body),
+            Some(command) => obey(web, command, vec![exactly(name)], &body),
             None => return unknown(),
         },
         ["reload"] => reload(web, &body),
@@ -310,7 +311,7 @@ fn order(web: &Web, request: &Request, parts: &[&str]) -> Response {
         [word] => match (command(word), names(&body)) {
             (None, _) => return unknown(),
             (_, None) => return refuse(400, "invalid", "`names` must be a list of names"),
-            (Some(command), Some(names)) => obey(web, word, command, names, &body),
+            (Some(command), Some(names)) => obey(web, command, names, &body),
         },
         _ => return unknown(),
     };
@@ -334,7 +335,6 @@ fn flag(body: &Value, key: &str) -> Result<bool, Response> {
 
 fn obey(
     web: &Web,
-    word: &str,
     command: Command,
     names: Vec<String>,
     body: &Value,
@@ -342,8 +342,7 @@ fn obey(
     let mut question = Question { names, ..Question::new(command) };
     let text = |key: &str| body.get(key).and_then(Value::as_str);
     if command == Command::Signal {
-        let name = if word == "hup" { Some("HUP") } else { text("signal") };
-        question.signal = name.and_then(read_signal);
+        question.signal = text("signal").and_then(read_signal);
         if question.signal.is_none() {
             return Ok(refuse(400, "invalid", "`signal` must be the name of a signal"));
         }
@@ -358,6 +357,13 @@ fn obey(
         Ok(is_waiting) => is_waiting,
         Err(response) => return Ok(response),
     };
+    if command == Command::Restart {
+        match flag(body, "rolling") {
+            Ok(true) => return steps::rolling(web, question.names),
+            Ok(false) => {}
+            Err(response) => return Ok(response),
+        }
+    }
     let reply = client::ask(&web.place, &question)?;
     if let Some(response) = refused(&reply) {
         return Ok(response);

@@ -16,6 +16,7 @@ mod route;
 mod rpc;
 mod server;
 mod start;
+mod steps;
 mod users;
 mod wait;
 

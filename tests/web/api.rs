@@ -50,6 +50,48 @@ fn services_are_told_and_ordered_about() {
 }
 
 #[test]
+fn services_are_restarted_one_after_the_other_and_waited_for() {
+    let place = Place::new();
+    for name in ["a", "b", "c"] {
+        place.service(name, &format!("{}tag=all\n", place.logged(name, "exec sleep 1000")));
+    }
+    let hup = place.logged(
+        "hup",
+        "trap : HUP; trap 'echo $$ >>$0.usr1' USR1; while :; do sleep 1 & wait; done",
+    );
+    place.service("hup", &format!("{hup}reload-signal=USR1\n"));
+    let mut going = place.start(&[]);
+    going.wait_all_started(["a", "b", "c", "hup"]);
+    let site = Site::open(&place, &[]);
+    wait_until("all are up", || site.get("/readyz").status == 200);
+    let rolling = || site.post("/api/v1/restart", "{\"names\": [\"@all\"], \"rolling\": true}");
+    let told = rolling();
+    assert_eq!(told.status, 200, "{told:?}");
+    for name in ["a", "b", "c"] {
+        place.wait_starts(name, 2);
+    }
+    let names: Vec<_> = told.json()["services"].as_array().unwrap().clone();
+    assert_eq!(
+        names.iter().map(|it| it["service"].as_str().unwrap()).collect::<Vec<_>>(),
+        ["a", "b", "c"]
+    );
+    // One that does not come up is the last one that is touched.
+    place.service("b", "cmd=sh -c 'exit 3'\ntag=all\nstrikes=1\n");
+    let late = site.get("/api/v1/services/b/wait?for=failed");
+    assert_eq!((late.status, late.json()["state"].as_str()), (200, Some("failed")), "{late:?}");
+    let told = rolling();
+    assert_eq!(told.status, 409, "{told:?}");
+    assert_eq!((place.wait_starts("a", 3) > 0, place.starts("c").len()), (true, 2));
+
+    assert_eq!(site.get("/api/v1/services/a/wait?for=down&seconds=0").status, 409);
+    assert_eq!(site.get("/api/v1/services/a/wait?for=nothing").status, 400);
+    assert_eq!(site.get("/api/v1/services/nope/wait?for=up").status, 404);
+    // The signal that its file says.
+    assert_eq!(site.post("/api/v1/services/hup/hup", "").status, 200);
+    wait_until("it is told", || place.read("hup.sh.usr1").ends_with('\n'));
+}
+
+#[test]
 fn what_makes_no_sense_is_told_in_json() {
     let place = Place::new();
     place.service("web", "cmd=sleep 1000\n");
@@ -159,6 +201,7 @@ fn every_address_of_the_description_is_there() {
         let path =
             format!("/api/v1{}", path.replace("{name}", "web").replace("{order}", "restart"));
         for method in methods.as_object().unwrap().keys().filter(|_| !path.ends_with("/stream")) {
+            let path = path.replace("/wait", "/wait?for=up");
             // These would end the test.
             if path.ends_with("/shutdown") || path.ends_with("/upgrade") {
                 continue;
