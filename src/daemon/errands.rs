@@ -340,48 +340,53 @@ impl Daemon {
     }
 
     /// What follows from the end of an errand.
-    fn end_errand(&mut self, purpose: Purpose, service: &str, end: &End, tail: &[u8]) {
-        match purpose {
-            Purpose::Hook(_) => self.tell_errand(purpose, service, end, tail),
-            Purpose::Health => self.hear_health(service, end, tail),
-        }
-    }
-
-    /// Reports an errand that failed.
-    fn tell_errand(&mut self, purpose: Purpose, name: &str, end: &End, tail: &[u8]) {
-        let (key, words) = (purpose.key(), last_line(tail));
-        let words = if words.is_empty() { words } else { format!(": {words}") };
-        match end {
-            End::Exit(Exit::Code(0)) => {}
-            End::Exit(exit) => {
-                let how = tell::ended(*exit);
-                report!(self.reporter, Level::Warning, "{name}: {key} failed ({how}){words}");
-            }
-            End::Late => {
-                let fact = "took too long and was killed";
-                report!(self.reporter, Level::Warning, "{name}: {key} {fact}{words}");
-            }
+    fn end_errand(&mut self, purpose: Purpose, name: &str, end: &End, tail: &[u8]) {
+        let mut why = match end {
+            End::Exit(Exit::Code(0)) => String::new(),
+            End::Exit(exit) => tell::ended(*exit),
+            End::Late => "took too long".to_owned(),
             End::Fault(fault) => {
                 let slot = self.supervisor.find(name);
                 let mut spec = slot.and_then(|slot| self.spec(slot)).unwrap_or_default();
                 spec.cmd = purpose.words(&spec);
-                let sentence = spawn::explain(*fault, &spec).0;
-                report!(self.reporter, Level::Warning, "{name}: {key} was not run: {sentence}");
+                spawn::explain(*fault, &spec).0
             }
+        };
+        let said = words(tail);
+        // What it said last is most likely the reason.
+        let last = said.rsplit("; ").next().filter(|last| !why.is_empty() && !last.is_empty());
+        let mut all = why.clone();
+        if !said.is_empty() {
+            all.push_str(": ");
+            all.push_str(&said);
+        }
+        if let Some(last) = last {
+            why.push_str(": ");
+            why.push_str(last);
+        }
+        match purpose {
+            Purpose::Hook(_) if why.is_empty() => {}
+            Purpose::Hook(hook) => {
+                let key = hook.key();
+                report!(self.reporter, Level::Warning, "{name}: {key} failed ({why})");
+            }
+            Purpose::Health => self.hear_health(name, end, &why, all),
         }
     }
 }
 
 /// All that is kept of what an errand said, as one line.
-pub(super) fn words(tail: &[u8]) -> String {
-    let text = String::from_utf8_lossy(tail);
-    let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    lines.join("; ").chars().filter(|it| !it.is_control()).collect()
-}
-
-/// The last line of what an errand said, fit to be shown.
-pub(super) fn last_line(tail: &[u8]) -> String {
-    let text = String::from_utf8_lossy(tail);
-    let line = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    line.trim().chars().filter(|it| !it.is_control()).take(200).collect()
+fn words(tail: &[u8]) -> String {
+    let mut words = String::new();
+    for it in String::from_utf8_lossy(tail).chars() {
+        if it == '\n' && !words.is_empty() && !words.ends_with("; ") {
+            words.push_str("; ");
+        } else if !it.is_control() {
+            words.push(it);
+        }
+    }
+    if words.ends_with("; ") {
+        words.truncate(words.len() - 2);
+    }
+    words
 }

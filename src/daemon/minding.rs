@@ -9,16 +9,15 @@ use std::fs;
 use std::time::Duration;
 
 use super::Daemon;
-use super::errands::{End, Order, Purpose, last_line, words};
+use super::errands::{End, Order, Purpose};
 use super::events::millis;
 use super::family::Head;
 use super::report::{Level, report};
-use super::{spawn, tell};
+use crate::config::Whom;
 use crate::config::minding::Minding;
 use crate::config::words::{show_duration, show_size};
-use crate::config::{Spec, Whom};
 use crate::protocol::{put, put_number};
-use crate::supervise::{Event, Exit, Moment, Pid, Service, Slot, State};
+use crate::supervise::{Event, Moment, Pid, Service, Slot, State};
 
 /// Often enough for what grows, and seldom enough for those who count wake-ups.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -117,13 +116,14 @@ impl Daemon {
 
     /// Does what is due.
     pub(super) fn look_after_services(&mut self) {
-        let is_due = |it: &&Mind| {
-            let due_at = self.supervisor.get(it.slot).and_then(|service| it.due_at(service));
-            due_at.is_some_and(|at| at <= self.now)
-        };
-        let due: Vec<_> = self.minds.iter().filter(is_due).map(|it| it.slot).collect();
-        for slot in due {
-            self.look_after(slot);
+        for index in 0..self.minds.len() {
+            // Nobody is added or leaves meanwhile.
+            let Some(mind) = self.minds.get(index) else { return };
+            let slot = mind.slot;
+            let due_at = self.supervisor.get(slot).and_then(|service| mind.due_at(service));
+            if due_at.is_some_and(|at| at <= self.now) {
+                self.look_after(slot);
+            }
         }
     }
 
@@ -192,46 +192,40 @@ impl Daemon {
         others.fold(own_memory(pid), u64::saturating_add)
     }
 
-    /// What a check of its health came to.
-    pub(super) fn hear_health(&mut self, name: &str, end: &End, tail: &[u8]) {
+    /// What a check of its health came to: why it failed, and all that it said.
+    pub(super) fn hear_health(&mut self, name: &str, end: &End, why: &str, all: String) {
         let Some(slot) = self.supervisor.find(name) else { return };
         let Some(service) = self.supervisor.get(slot) else { return };
         let minding = service.definition.policy.care.minding;
         let Some(mind) = self.minds.iter_mut().find(|it| it.slot == slot) else { return };
         mind.check_at = mind.run.map(|_| self.now.after(minding.health_every));
-        let why = match end {
-            End::Exit(Exit::Code(0)) => {
-                if matches!(mind.health, Health::Failing(_)) {
-                    report!(self.reporter, Level::Info, "{name}: is well again");
-                }
-                (mind.health, mind.is_told) = (Health::Ok, false);
-                return;
-            }
-            // Whose health cannot be asked for is not ill.
-            End::Fault(fault) => {
-                mind.health = Health::Unknown;
-                if !std::mem::replace(&mut mind.is_told, true) {
-                    let spec = self.spec(slot).unwrap_or_default();
-                    let spec = Spec { cmd: spec.health.clone(), ..spec };
-                    let why = spawn::explain(*fault, &spec).0;
-                    report!(self.reporter, Level::Warning, "{name}: health is not known: {why}");
-                }
-                return;
-            }
-            End::Exit(exit) => tell::ended(*exit),
-            End::Late => format!("no answer within {}", show_duration(minding.health_timeout)),
-        };
         let so_far = if let Health::Failing(count) = mind.health { count } else { 0 };
+        let was_told = std::mem::take(&mut mind.is_told);
+        if matches!(end, End::Fault(_)) {
+            // Whose health cannot be asked for is not ill.
+            (mind.health, mind.is_told) = (Health::Unknown, true);
+            if !was_told {
+                report!(self.reporter, Level::Warning, "{name}: health is not known: {why}");
+            }
+            return;
+        }
+        if why.is_empty() {
+            mind.health = Health::Ok;
+            if so_far > 0 {
+                report!(self.reporter, Level::Info, "{name}: is well again");
+            }
+            return;
+        }
         let (count, fails) = (so_far.saturating_add(1), minding.health_fails);
-        (mind.health, mind.is_told) = (Health::Failing(count), false);
-        let said = words(tail);
-        let all = if said.is_empty() { why.clone() } else { format!("{why}: {said}") };
+        mind.health = Health::Failing(count);
         mind.ill = Some((all.into(), self.now));
-        let said = last_line(tail);
-        let said = if said.is_empty() { said } else { format!(": {said}") };
-        let fact = format!("health check failed, {count} of {fails} ({why}{said})");
         let consequence = if count >= fails { ", restarting" } else { "" };
-        report!(self.reporter, Level::Warning, "{name}: {fact}{consequence}");
+        let fact = "health check failed";
+        report!(
+            self.reporter,
+            Level::Warning,
+            "{name}: {fact}, {count} of {fails} ({why}){consequence}"
+        );
         if count >= fails {
             self.supervisor.step(slot, Event::Unhealthy, self.now);
         }

@@ -80,7 +80,7 @@ fn no_answer_in_time_is_a_bad_one_and_nothing_of_it_is_left() {
     place.service("other", "cmd=sleep 1000\n");
     let mut going = place.start(&[]);
     going.wait_all_started(["web", "other"]);
-    going.wait_for("web: health check failed, 1 of 2 (no answer within 200ms: partly)");
+    going.wait_for("web: health check failed, 1 of 2 (took too long: partly)");
     going.wait_for("web: health check failed, 2 of 2 (*), restarting");
     going.wait_started("web");
     let checks = place.starts("check");

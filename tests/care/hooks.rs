@@ -113,9 +113,9 @@ fn what_fails_is_told_with_its_last_words() {
     place.service("lost", "cmd=sleep 1000\non-change=nonexistent-tool a\n");
     let mut going = place.start(&[]);
     going.wait_for_all(&[
-        "web: on-change failed (exit status 3): two, at last",
-        "gone: on-change was not run: Can't execute /nonexistent/tool: No such file*",
-        "lost: on-change was not run: Can't execute nonexistent-tool: No such file*",
+        "web: on-change failed (exit status 3: two, at last)",
+        "gone: on-change failed (Can't execute /nonexistent/tool: No such file*)",
+        "lost: on-change failed (Can't execute nonexistent-tool: No such file*)",
         "web: started (pid *)",
         "gone: started (pid *)",
     ]);
@@ -130,7 +130,7 @@ fn much_output_does_not_keep_a_hook_waiting() {
     place.service("web", &format!("cmd=sleep 1000\non-change=/bin/sh -c '{hook}'\n"));
     let mut going = place.start(&[]);
     place.wait_text("done");
-    going.wait_for("web: on-change failed (exit status 1): end");
+    going.wait_for("web: on-change failed (exit status 1: end)");
     going.stop();
 }
 

@@ -17,14 +17,15 @@ impl Daemon {
         if hooks == [false; 3] {
             return;
         }
-        let orders: Vec<_> = Hook::ALL
-            .into_iter()
-            .filter(|hook| hook.is_in(hooks) && has_happened(*hook, outcome))
-            .map(|hook| {
-                Order::new(Purpose::Hook(hook), service, facts(hook, service, outcome, self.now))
-            })
-            .collect();
-        orders.into_iter().for_each(|order| self.send_errand(order));
+        for hook in Hook::ALL {
+            if !hook.is_in(hooks) || !has_happened(hook, outcome) {
+                continue;
+            }
+            let Some(service) = self.supervisor.get(outcome.slot) else { return };
+            let facts = facts(hook, service, outcome, self.now);
+            let order = Order::new(Purpose::Hook(hook), service, facts);
+            self.send_errand(order);
+        }
     }
 }
 
