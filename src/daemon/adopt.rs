@@ -279,12 +279,12 @@ impl Daemon {
     pub(super) fn take_up_rest(&mut self, handover: Handover) {
         self.start_main();
         // Without a listing nothing is known to be gone.
-        let is_unread = self.refused.contains_key("");
+        let is_unread = self.refused.contains("");
         for kept in std::mem::take(&mut self.legacy.kept) {
             let name = kept.record.name().to_owned();
             let own = self.logs.as_ref().filter(|_| name == logger::NAME);
             let own = own.map(|logs| logs.place.definition());
-            let is_refused = is_unread || self.refused.contains_key(&name);
+            let is_refused = is_unread || self.refused.contains(&name);
             let is_here = own.is_some() || is_refused;
             let nothing = Definition { text: Box::new([]), policy: Policy::default().into() };
             let birth = kept.birth.filter(|_| own.is_none());

@@ -252,7 +252,7 @@ impl Daemon {
         let services = self.supervisor.services();
         let mut all: Vec<_> =
             services.map(|(slot, it)| (it.name.to_string(), Target::Service(slot))).collect();
-        let refused = self.refused.keys().filter(|name| !name.is_empty());
+        let refused = self.refused.names().filter(|name| !name.is_empty());
         let refused = refused.filter(|name| self.supervisor.find(name).is_none());
         all.extend(refused.map(|name| (name.clone(), Target::Refused(name.clone()))));
         // One that still stops is a service until it is gone.

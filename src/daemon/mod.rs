@@ -45,11 +45,11 @@ mod status;
 mod tasks;
 mod tell;
 mod trace;
+mod unusable;
 mod upgrade;
 mod wake;
 mod watch;
 
-use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
 
@@ -73,6 +73,7 @@ use ready::Readiness;
 use report::Reporter;
 use rest::Rest;
 use server::Server;
+use unusable::Unusable;
 use upgrade::Handover;
 
 pub use options::HELP;
@@ -99,7 +100,7 @@ struct Daemon {
     ears: Vec<(Pid, OwnedFd)>,
     /// Files which cannot be used, by name, and why, so that it is said once; the
     /// one without a name is the directory.
-    refused: BTreeMap<String, String>,
+    refused: Unusable,
     /// What is wrong with the order of all services, as it was told.
     misplaced: Vec<String>,
     rest: Rest,

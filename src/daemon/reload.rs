@@ -107,7 +107,7 @@ impl Daemon {
                 return each(self, Finding { name: String::new(), decision, keys: Vec::new() });
             }
         };
-        self.refused.retain(|name, _| entries.iter().any(|it| it.name == *name));
+        self.refused.retain(|name| entries.iter().any(|it| it.name == name));
         let mut missing: Vec<_> = self.supervisor.services().map(|(slot, _)| slot).collect();
         for entry in entries {
             let slot = self.supervisor.find(&entry.name);
@@ -258,7 +258,7 @@ impl Daemon {
 
     /// Reports what is wrong with a file, once.
     fn refuse(&mut self, name: String, lines: String, slot: Option<Slot>) {
-        if self.refused.get(&name) == Some(&lines) {
+        if self.refused.get(&name) == Some(&*lines) {
             return;
         }
         for line in lines.lines() {

@@ -1,6 +1,5 @@
 //! From the command line to the loop, or to the answer that was asked for.
 
-use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -29,6 +28,7 @@ use super::report::{Level, Reporter, report};
 use super::rest::Rest;
 use super::rundir::{Refusal, RunDirectory};
 use super::server::Server;
+use super::unusable::Unusable;
 use super::upgrade::{self, Handover};
 use super::{DOORBELL, Daemon, SIGNALS, check};
 use crate::config::Stream;
@@ -336,7 +336,7 @@ impl Daemon {
             polled: mio::Events::with_capacity(64),
             null: sys::fds::open_null()?,
             ears: Vec::new(),
-            refused: BTreeMap::new(),
+            refused: Unusable::default(),
             misplaced: Vec::new(),
             rest: Rest::default(),
             reread: None,

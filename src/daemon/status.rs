@@ -53,7 +53,7 @@ impl Daemon {
     }
 
     fn put_complaints(&self, out: &mut Vec<u8>, name: &str, is_trusted: bool) {
-        for line in self.refused.get(name).map_or("", String::as_str).lines() {
+        for line in self.refused.get(name).unwrap_or("").lines() {
             put(out, "complaint", if is_trusted { line } else { "its file cannot be used" });
         }
     }
