@@ -3,9 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Daemon;
 use super::report::{Level, report};
 use super::server::Client;
+use super::{Daemon, logger};
 use crate::config::instances::{is_template, parts};
 use crate::config::nearest::nearest;
 use crate::config::order::{HeldOrder, Misplaced, OnNeed, Placed, misplaced};
@@ -24,7 +24,10 @@ pub(super) fn complaints<'a>(
         return Vec::new();
     }
     let placed: Vec<Placed> = all.clone().map(|(name, order, _)| (name, &**order)).collect();
-    let found = misplaced(&placed).into_iter().map(|(name, wrong)| {
+    // Ours has no file, and is started with the first log.
+    let is_ours = |it: &Misplaced| matches!(it, Misplaced::Missing(need) if need == logger::NAME);
+    let found = misplaced(&placed).into_iter().filter(|it| !is_ours(&it.1));
+    let found = found.map(|(name, wrong)| {
         let text = all.clone().find(|it| it.0 == name).map_or(&b""[..], |it| it.2);
         let (key, message) = match wrong {
             Misplaced::Missing(need) => {
