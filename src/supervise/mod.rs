@@ -11,7 +11,6 @@ mod forking;
 mod minding;
 mod order;
 mod parting;
-mod ready;
 pub mod record;
 mod rest;
 mod service;

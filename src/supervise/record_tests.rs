@@ -62,11 +62,8 @@ fn exits() -> impl Strategy<Value = Exit> {
 
 fn strikes() -> impl Strategy<Value = Strike> {
     let first = [Strike::Short, Strike::Burst, Strike::Fault];
-    let strikes = [
-        &first[..],
-        &[Strike::Work, Strike::Setup, Strike::Unready, Strike::Health, Strike::Watchdog],
-    ]
-    .concat();
+    let strikes =
+        [&first[..], &[Strike::Work, Strike::Setup, Strike::Unready, Strike::Health]].concat();
     prop::sample::select(strikes)
 }
 
