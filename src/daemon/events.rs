@@ -7,7 +7,7 @@ use crate::protocol::{self, put, put_number};
 use crate::supervise::{Death, Moment, Pid, State};
 
 /// Enough for a fleet's bad minute; each takes about a hundred bytes.
-const KEPT: usize = 256;
+const KEPT: usize = 128;
 
 /// One thing that happened.
 pub struct Event {
