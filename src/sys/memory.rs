@@ -16,7 +16,7 @@ const PAUSE: i32 = 50;
 
 /// Whoever wants more than this at once is told at once, and can come back later: the
 /// text of a file can wait, and all else must not wait for it.
-const SMALL: usize = 4 * 1024;
+const SMALL: usize = 16 * 1024;
 
 // SAFETY: every block comes from System, and goes back to it unchanged.
 unsafe impl GlobalAlloc for Patient {
