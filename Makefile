@@ -106,7 +106,11 @@ test: static
 	@./tests/need cargo busybox unshare
 	@./tests/run $(BUILT)/going $(FUZZ)
 
-bench: bench-memory bench-status bench-logs bench-web
+bench: bench-memory bench-status bench-logs bench-web bench-figures
+
+# Takes half an hour, and wants the machine for itself.
+bench-figures: static
+	@./tests/bench/figures $(BUILT)/going 5 $(CARGO_TARGET_DIR)/bench
 
 bench-status: static
 	@./tests/bench/status $(BUILT)/going
@@ -165,4 +169,4 @@ clean:
 	rm -rf dist tests/fuzz/target
 	$(CARGO) clean
 
-.PHONY: all static tiny web run check test bench bench-memory bench-status bench-logs bench-web install uninstall dist clean
+.PHONY: all static tiny web run check test bench bench-memory bench-status bench-logs bench-web bench-figures install uninstall dist clean
