@@ -6,7 +6,7 @@ mod common;
 use std::fs;
 
 use common::{
-    Place, Signal, has, has_root, is_alive, run, send, stat, status, wait_comm, wait_until,
+    Place, Signal, has, has_root, is_alive, program, run, send, stat, status, wait_comm, wait_until,
 };
 
 /// Starts others with signals ignored and blocked, among them those that we
@@ -125,6 +125,29 @@ fn two_hundred_instant_deaths_are_each_told_rightly() {
         });
     }
     going.stop();
+}
+
+/// Whoever keeps others going and dies silently leaves nothing to mend it by.
+#[test]
+fn a_fault_of_our_own_is_told_with_its_place() {
+    let place = Place::new();
+    place.service("a", "cmd=sleep 1000\n");
+    let mut going = place.start(&[]);
+    let pid = going.wait_started("a");
+    going.signal(Signal::SIGSEGV);
+    assert_eq!(going.wait_exit(), -(Signal::SIGSEGV as i32));
+    let told = concat!("going ", env!("CARGO_PKG_VERSION"), ": died of SIGSEGV at 0x*, a bug *");
+    let line = going.wait_for(told);
+    let at = line.split_once("0x").and_then(|it| it.1.split_once(',')).unwrap().0;
+    let size = fs::metadata(program()).unwrap().len();
+    // It waited in the program, or in a libc far above it.
+    let at = u64::from_str_radix(at, 16).unwrap();
+    assert!(at > 0 && (at < size || at > 1 << 32), "{line}");
+    // The service has seen nothing of it.
+    let mut next = place.start(&[]);
+    next.wait_for("took up 1 services, 0 died meanwhile");
+    assert!(is_alive(pid));
+    next.stop();
 }
 
 /// T4: a pid is ours only until it is reaped.

@@ -2,6 +2,9 @@
 
 use std::process::ExitCode;
 
+use going::sys::fault;
+
 fn main() -> ExitCode {
+    fault::tell("going-log");
     going::log::main()
 }

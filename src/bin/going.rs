@@ -2,11 +2,13 @@
 
 use std::process::ExitCode;
 
+use going::sys::fault;
 use going::sys::memory::Patient;
 
 #[global_allocator]
 static MEMORY: Patient = Patient;
 
 fn main() -> ExitCode {
+    fault::tell("going");
     going::daemon::main()
 }

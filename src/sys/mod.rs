@@ -6,6 +6,7 @@ pub mod background;
 pub mod capabilities;
 pub mod cgroup;
 pub mod child;
+pub mod fault;
 pub mod fds;
 pub mod identity;
 pub mod image;

@@ -4,8 +4,10 @@
 
 use std::io;
 
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+use super::fault;
 
 /// Blocks every signal, sets each back to its default, and opens the
 /// descriptor from which they are read (signalfd(2)).
@@ -15,21 +17,14 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 pub fn take_over() -> io::Result<SignalFd> {
     let mut set = SigSet::all();
     // Blocked, these would turn a bug into an endless loop at the same address.
-    for fatal in [
-        Signal::SIGSEGV,
-        Signal::SIGBUS,
-        Signal::SIGFPE,
-        Signal::SIGILL,
-        Signal::SIGABRT,
-        Signal::SIGSYS,
-        Signal::SIGTRAP,
-    ] {
+    for fatal in fault::FATAL {
         set.remove(fatal);
     }
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&set), None)?;
     for number in 1..=64 {
         reset(number);
     }
+    fault::listen();
     Ok(SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?)
 }
 
