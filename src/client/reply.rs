@@ -38,7 +38,7 @@ pub struct Death {
     /// Whether somebody had asked for it.
     pub ordered: bool,
     /// How it counted, if it did: `short`, `burst`, `fault`, `work`, `setup`,
-    /// `unready` or `health`.
+    /// `unready`, `health` or `watchdog`.
     pub strike: Option<String>,
     /// Whether the present row of strikes began with it.
     pub is_first: bool,
@@ -75,6 +75,10 @@ pub struct Status {
     pub listens: Vec<String>,
     /// How far its start has come, if that is not plain.
     pub stage: Option<String>,
+    /// What it says it does.
+    pub text: Option<String>,
+    /// What it says it is about, if that is not its usual work.
+    pub phase: Option<String>,
     /// The condition that keeps it down.
     pub unmet: Option<String>,
     /// The services for which it waits, each with its state, or `missing`.
@@ -142,6 +146,16 @@ impl Death {
 }
 
 impl Status {
+    /// What it says of itself, in a sentence.
+    pub fn says(&self) -> Option<String> {
+        match (&self.phase, &self.text) {
+            (None, None) => None,
+            (Some(phase), None) => Some(format!("is {phase}")),
+            (None, Some(text)) => Some(text.clone()),
+            (Some(phase), Some(text)) => Some(format!("is {phase}: {text}")),
+        }
+    }
+
     /// Reads a block of `status` or `why`; nothing if it is something else.
     pub fn read(message: &Message) -> Option<Status> {
         let mut status = Status::default();
@@ -164,6 +178,8 @@ impl Status {
                 "next" => status.next = text().zip(Some(Duration::ZERO)),
                 "next-ms" => next_in = millis(),
                 "stage" => status.stage = text(),
+                "status-text" => status.text = text(),
+                "phase" => status.phase = text(),
                 "unmet" => status.unmet = text(),
                 "waits-for" => {
                     let pair = value.split_once(' ');

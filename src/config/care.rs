@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::grammar::show;
 use super::minding::Minding;
+use super::ready::Ready;
 use super::template::is_name;
 use super::values::{Choices, read_path, wrong};
 
@@ -26,19 +27,9 @@ pub struct Care {
     pub minding: Minding,
     /// Which hooks there are, a `Hook` each.
     pub hooks: [bool; 3],
+    /// So often it says that it is well, if it is to do so.
+    pub watchdog: Option<Duration>,
 }
-
-/// When a service counts as up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ready {
-    /// As soon as its program runs.
-    Exec,
-    /// When it has run for `min-uptime`.
-    Uptime,
-}
-
-/// `ready=`
-pub const READYS: &Choices<Ready> = &[("exec", Ready::Exec), ("uptime", Ready::Uptime)];
 
 static USUAL: Care = Care {
     setup: false,
@@ -48,7 +39,15 @@ static USUAL: Care = Care {
     finish_timeout: Duration::from_secs(30),
     minding: Minding::NONE,
     hooks: [false; 3],
+    watchdog: None,
 };
+
+impl Care {
+    /// Whether it is listened to what it says, as sd_notify(3) does.
+    pub fn is_heard(&self) -> bool {
+        self.ready == Ready::Notify || self.watchdog.is_some()
+    }
+}
 
 /// It takes no room where nothing of it is asked for.
 #[derive(Debug, Clone, Default)]
@@ -151,6 +150,11 @@ pub fn show_conditions(conditions: &[Condition]) -> String {
 /// A time that something gets, so not none at all.
 pub fn read_timeout(word: &str) -> Result<Duration, super::words::Must> {
     super::values::read_backoff(word)
+}
+
+/// How long it may be silent, if it may not be for ever.
+pub fn read_watchdog(word: &str) -> Result<Option<Duration>, super::words::Must> {
+    if word == "none" { Ok(None) } else { read_timeout(word).map(Some) }
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod output;
 mod people;
 mod process;
 mod sockets;
+mod watchdog;
 
 use super::grammar::blank_separated;
 use super::spec::Spec;
@@ -141,7 +142,10 @@ macro_rules! rooms {
     };
 }
 
-rooms!(process child limits sockets cgroup order course life ending minding output changes instances people);
+rooms!(
+    process child limits sockets cgroup order course watchdog life ending minding output changes
+    instances people
+);
 
 /// Every key, in the order in which one reads about them.
 pub fn all() -> impl Iterator<Item = &'static Key> + Clone {
@@ -251,6 +255,7 @@ mod tests {
         ("start-timeout", "5s"),
         ("finish", "rm -rf /run/a"),
         ("finish-timeout", "5s"),
+        ("watchdog", "30s"),
         ("type", "oneshot"),
         ("restart", "on-failure"),
         ("success", "2 TERM"),

@@ -103,6 +103,18 @@ const OPTIONS: [&str; 8] =
 /// Read and write for whom it is of, nothing for anybody else.
 const MODE: u32 = 0o660;
 
+impl Listen {
+    /// Whether who connects to this address comes here.
+    pub fn is_at(&self, address: SocketAddr) -> bool {
+        self.protocol == Protocol::Tcp
+            && match self.address {
+                Address::Any(port) => port == address.port(),
+                Address::Ip(own) => own == address,
+                Address::Path(_) | Address::Abstract(_) => false,
+            }
+    }
+}
+
 impl Protocol {
     /// Whether there are connections.
     pub fn has_connections(self) -> bool {
@@ -178,7 +190,7 @@ fn read_address(word: &str) -> Result<(Protocol, Address), String> {
 }
 
 /// Reads what is behind `tcp:`; an error is what it must be, and what was meant.
-fn read_internet(name: &str, rest: &str) -> Result<Address, (Must, Option<String>)> {
+pub(super) fn read_internet(name: &str, rest: &str) -> Result<Address, (Must, Option<String>)> {
     const PORT: Must = "HOST:PORT, with a port from 1 to 65535";
     const HOST: Must = "HOST:PORT, with an address, localhost or * for HOST: names are not \
                         looked up";

@@ -19,14 +19,15 @@ pub mod names;
 pub mod nearest;
 pub mod order;
 pub mod parse;
+pub mod ready;
 pub mod signals;
 mod spec;
 pub mod template;
 pub mod values;
 pub mod words;
 
-pub use care::Ready;
 pub use parse::{Complaint, line_of, parse, set_default};
+pub use ready::Ready;
 pub use spec::{
     Burst, Full, Kind, Log, Policy, Rate, Restart, Signal, Spec, Start, StopStep, Stream, Success,
     Timestamps, Whom,

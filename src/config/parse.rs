@@ -7,6 +7,7 @@ use super::keys::{find, names};
 use super::listen;
 use super::minding;
 use super::nearest::nearest;
+use super::ready;
 use super::spec::Spec;
 use super::values::hint;
 use super::words::show_duration;
@@ -95,11 +96,22 @@ fn check_whole(text: &[u8], spec: &Spec, seen: &Seen, complaints: &mut Vec<Compl
         );
         add_in_order(complaints, line, message);
     }
-    if let Some((key, message)) = listen::check_together(spec) {
-        // A line that was complained about need not be told what else it lacks.
-        if is_read_in(text, complaints, "listen") && is_read_in(text, complaints, key) {
-            add_in_order(complaints, first_line(seen, key), message.into());
-        }
+    let ready = ready::check_ready(spec).map(|message| ("ready", message));
+    for wrong in listen::check_together(spec).into_iter().chain(ready) {
+        check_sockets(text, seen, wrong, complaints);
+    }
+}
+
+/// Keys that make no sense together.
+fn check_sockets(
+    text: &[u8],
+    seen: &Seen,
+    (key, message): (&'static str, &str),
+    complaints: &mut Vec<Complaint>,
+) {
+    // A line that was complained about need not be told what else it lacks.
+    if is_read_in(text, complaints, "listen") && is_read_in(text, complaints, key) {
+        add_in_order(complaints, first_line(seen, key), message.into());
     }
 }
 

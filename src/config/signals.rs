@@ -25,6 +25,8 @@ const RTMAX: u8 = 64;
 impl Signal {
     /// The one that cannot be refused.
     pub const KILL: Signal = Signal(9);
+    /// Ends a process which does not catch it, with a core dump.
+    pub const ABRT: Signal = Signal(6);
     /// The polite one.
     pub const TERM: Signal = Signal(15);
 

@@ -133,6 +133,7 @@ pub fn render(rows: &[Row], style: Style) -> String {
         text.truncate(text.trim_end().len());
         text.push('\n');
     }
+    text.push_str(&words(rows));
     text.push_str(&complaints(rows, style));
     text
 }
@@ -166,6 +167,13 @@ fn state(service: &Status) -> Cow<'_, str> {
 
 fn paint_cell(cell: &str) -> Paint {
     if cell.contains(' ') { Paint::Bad } else { paint(cell) }
+}
+
+/// What services say of themselves, below the table.
+fn words(rows: &[Row]) -> String {
+    let says = |it: &Status| it.says().map(|says| format!("{} says: {says}\n", it.name));
+    let text: String = rows.iter().filter_map(|(service, _)| says(service)).collect();
+    if text.is_empty() { text } else { format!("\n{text}") }
 }
 
 /// What is wrong with files, below the table.

@@ -83,6 +83,7 @@ pub fn story(row: &Row, deaths: &[Death], words: &LastWords) -> Story {
         lines.push(format!("Its file is {file}."));
     }
     lines.push(is_so(service));
+    lines.extend(service.says().map(|says| format!("It says: {says}.")));
     if !service.listens.is_empty() {
         let addresses = service.listens.join(", ");
         lines.push(format!("Going listens for it on {addresses}, also while it is restarted."));

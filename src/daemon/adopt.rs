@@ -312,6 +312,7 @@ impl Daemon {
         }
         self.inherit_pipes(handover.pipes);
         self.drop_unclaimed_sockets();
+        self.drop_unclaimed_readiness();
         // What were our children before an upgrade are so still.
         self.reap();
         self.finish_upgrade(handover.client);
@@ -399,15 +400,13 @@ impl Daemon {
         }
         self.reclaim_pipes(slot, stat.pid, birth.pipes);
         self.reclaim_sockets(slot, stat.pid);
+        self.reclaim_readiness(slot, stat.pid);
         if self.supervisor.find(logger::NAME) == Some(slot) {
             self.rejoin_logger(stat.pid);
         }
         let us = u32::try_from(stat.parent.0) == Ok(std::process::id());
         if !us {
-            let (head, process, started) = (stat.pid, stat.pid, stat.started);
-            let watch = Watch { head, process, started, pidfd: None, is_dead: false };
-            self.legacy.watches.push(watch);
-            self.open_watch(self.legacy.watches.len() - 1);
+            self.watch_main(Watch::of_main(stat));
         }
     }
 

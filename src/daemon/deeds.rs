@@ -42,6 +42,7 @@ impl Daemon {
     pub(super) fn act(&mut self, outcome: &Outcome) {
         let slot = outcome.slot;
         self.mind_sockets(slot);
+        self.mind_readiness(slot);
         if outcome.before.is_alive() && !outcome.after.is_alive() {
             self.bury(slot);
         }
@@ -102,8 +103,10 @@ impl Daemon {
         }
         let name = service.name.clone();
         tasks::tell_facts(&mut program, service, job);
+        let mut voice = None;
         if job == Job::Main {
             self.pass_sockets(slot, &spec, &mut program)?;
+            voice = self.prepare_readiness(slot, &spec, &mut program)?;
         }
         let run = self.connect_streams(&spec, &mut program)?;
         program.cgroup = self.prepare_cgroup(slot, &name, &spec)?;
@@ -118,6 +121,8 @@ impl Daemon {
         spec.cmd = cmd;
         let register = self.legacy.register((slot, job), &mut program, &spec, text);
         let child = child::spawn(&program, self.null.as_fd(), Some(&register))?;
+        // Ours would keep it from ending with the service's.
+        drop(voice);
         self.keep_pipes(slot, run, &spec, (job == Job::Main).then_some(child.0));
         Ok(child)
     }

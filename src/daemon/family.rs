@@ -257,7 +257,7 @@ fn environment(pid: Pid) -> Option<Vec<u8>> {
 
 /// The service which the environment names with which `pid` was executed, if it names
 /// our run directory, too, where that is asked for.
-fn service_of(pid: Pid, mark: Option<&[u8]>) -> Option<Box<[u8]>> {
+pub(super) fn service_of(pid: Pid, mark: Option<&[u8]>) -> Option<Box<[u8]>> {
     let environment = environment(pid)?;
     let mut lines = environment.split(|&byte| byte == 0);
     if mark.is_some_and(|mark| !lines.clone().any(|line| line == mark)) {

@@ -30,6 +30,7 @@ mod order;
 mod orders;
 mod pidfile;
 mod pipes;
+mod ready;
 mod reclaim;
 mod reload;
 mod report;
@@ -68,6 +69,7 @@ use logs::Logs;
 use mend::Arrears;
 use minding::Mind;
 use orders::Ends;
+use ready::Readiness;
 use report::Reporter;
 use rest::Rest;
 use server::Server;
@@ -112,6 +114,8 @@ struct Daemon {
     /// Nobody to write logs, no logs.
     logs: Option<Logs>,
     listeners: Listeners,
+    /// Whoever is waited for, or listened to, if anybody is.
+    readiness: Option<Box<Readiness>>,
     /// Our ends of the services' standard inputs.
     inputs: Vec<(Slot, OwnedFd)>,
     cgroups: Cgroups,
@@ -174,6 +178,8 @@ impl Daemon {
     /// One SIGCHLD may stand for many deaths, so asks until nobody is left; only
     /// then is it known who of a group has survived the main process.
     fn reap(&mut self) {
+        // Whose last words they were is known until then.
+        self.hear_readiness();
         let mut dead: Vec<_> = std::iter::from_fn(processes::reap).collect();
         dead.extend(self.adopted_dead());
         self.rest.census = None;

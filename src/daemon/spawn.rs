@@ -55,6 +55,7 @@ pub fn prepare(name: &str, spec: &Spec) -> Result<Program, Fault> {
         has_terminal: false,
         wrapping: wrap::wrapping(spec),
         passed: Vec::new(),
+        voice: None,
         slack: trace::mark(name),
         cgroup: None,
     })

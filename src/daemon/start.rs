@@ -23,6 +23,7 @@ use super::mend::Arrears;
 use super::options::{self, HELP, Options, Task};
 use super::orders::Ends;
 use super::pidfile::Pidfile;
+use super::ready::Readiness;
 use super::report::{Level, Reporter, report};
 use super::rest::Rest;
 use super::rundir::{Refusal, RunDirectory};
@@ -344,6 +345,7 @@ impl Daemon {
             heard: Vec::new(),
             logs,
             listeners: Listeners::new(std::mem::take(&mut handover.sockets)),
+            readiness: Readiness::inherit(std::mem::take(&mut handover.readiness)),
             inputs: Vec::new(),
             cgroups,
             legacy,

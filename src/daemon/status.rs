@@ -69,6 +69,7 @@ impl Daemon {
         put_stage(out, service);
         put_unmet(out, service, spec, is_trusted);
         self.put_blockers(out, slot);
+        self.put_voice(out, slot);
         if let Some((Pid(pid), since)) = service.state.run() {
             put_number(out, "pid", u64::try_from(pid).unwrap_or(0));
             put_number(out, "uptime-ms", millis(now.since(since)));
@@ -89,8 +90,7 @@ impl Daemon {
             put(out, "next", next(service));
         }
         if let State::Stopping { step, .. } | State::Clearing { step, .. } = service.state {
-            let sent = service.definition.policy.stop.get(usize::from(step));
-            let sent = sent.map_or(Signal::KILL, |it| it.signal);
+            let (sent, _) = service.sent(step);
             if sent != Signal(0) {
                 put(out, "signal", &sent.word());
             }
@@ -259,6 +259,7 @@ pub(super) fn put_death(out: &mut Vec<u8>, prefix: &str, death: &Death, now: Mom
         Strike::Setup => "setup",
         Strike::Unready => "unready",
         Strike::Health => "health",
+        Strike::Watchdog => "watchdog",
     });
     if let Some(strike) = strike {
         put(out, &key("strike"), strike);

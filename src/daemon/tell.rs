@@ -27,7 +27,8 @@ impl Daemon {
         let death = service.last().filter(|_| is_death);
         // To wait for one's turn is nothing to tell, but what led to it may be.
         let is_silent = matches!(outcome.after, State::Waiting | State::Finishing { .. });
-        if outcome.before != outcome.after && (death.is_some() || !is_silent) {
+        let is_change = !outcome.before.is_like(&outcome.after);
+        if is_change && (death.is_some() || !is_silent) {
             self.events_ring.change(self.now, name, (outcome.before, outcome.after), death);
         }
         let fault = service.last().and_then(|death| death.fault);
@@ -185,9 +186,8 @@ fn tell_signal(reporter: &mut Reporter, service: &Service, outcome: &Outcome, no
             State::Stopping { step, next_at, .. } | State::Clearing { step, next_at, .. },
             State::Stopping { step: next, .. } | State::Clearing { step: next, .. },
         ) if step != next && next_at <= now => {
-            let policy = &service.definition.policy;
-            let Some(last) = policy.stop.get(usize::from(step)) else { return };
-            let (waited, signal) = (show_duration(last.wait), last.signal);
+            let (signal, waited) = service.sent(step);
+            let waited = show_duration(waited);
             if signal == Signal(0) {
                 report!(reporter, Level::Info, "{name}: stopping ({order})");
                 return;
@@ -209,6 +209,9 @@ fn tell_signal(reporter: &mut Reporter, service: &Service, outcome: &Outcome, no
         {
             let wait = show_duration(next_at.since(now));
             report!(reporter, Level::Info, "{name}: stopping, first signal in {wait} (term-delay)");
+        }
+        (State::Up { .. }, _) if service.is_hung() => {
+            report!(reporter, Level::Warning, "{name}: hangs, sending {order}");
         }
         (State::Starting { .. } | State::Up { .. }, _) => {
             report!(reporter, Level::Info, "{name}: stopping ({order})");
@@ -327,6 +330,7 @@ fn tell_quarantine(
             format!("; crash loop: {count} deaths within {}", show_duration(within))
         }
         (Some(Strike::Unready), _) => "; never ready".to_owned(),
+        (Some(Strike::Watchdog), _) => "; watchdog".to_owned(),
         _ => String::new(),
     };
     let strike = match death.strike {

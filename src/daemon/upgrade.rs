@@ -74,6 +74,8 @@ pub(super) struct Handover {
     pub(super) pipes: Vec<(OwnedFd, String)>,
     /// Sockets, and of which service each is.
     pub(super) sockets: Vec<(OwnedFd, String)>,
+    /// What services say that they are ready by, and of which service each is.
+    pub(super) readiness: Vec<(OwnedFd, String)>,
 }
 
 impl Handover {
@@ -87,14 +89,15 @@ impl Handover {
         });
         let mut next = || words.next().flatten().map(|(fd, _)| fd);
         let (lock, listener, client) = (next(), next(), next());
-        let (mut pipes, mut sockets) = (Vec::new(), Vec::new());
+        let mut handover = Handover { lock, listener, client, ..Handover::default() };
         for (fd, text) in words.flatten() {
             match text.strip_prefix('l') {
-                Some(name) => sockets.push((fd, name.to_owned())),
-                None => pipes.push((fd, text)),
+                Some(name) => handover.sockets.push((fd, name.to_owned())),
+                None if text.starts_with(['n', 'r']) => handover.readiness.push((fd, text)),
+                None => handover.pipes.push((fd, text)),
             }
         }
-        Handover { lock, listener, client, pipes, sockets }
+        handover
     }
 }
 
@@ -262,8 +265,8 @@ impl Daemon {
         let server = self.server.as_ref();
         let own = server.map(|server| server.handover()).ok_or("nobody asked")?;
         let own = own.into_iter().map(|fd| (fd, String::new()));
-        let inherited: Vec<_> =
-            own.chain(self.bequeathed_pipes()).chain(self.bequeathed_sockets()).collect();
+        let inherited = own.chain(self.bequeathed_pipes()).chain(self.bequeathed_sockets());
+        let inherited: Vec<_> = inherited.chain(self.bequeathed_readiness()).collect();
         let numbers: Vec<_> = inherited.iter().map(|(fd, text)| format!("{fd}:{text}")).collect();
         let image_of_us = image(&path, Some(&numbers.join(" ")));
         inherited.iter().for_each(|(fd, _)| fds::set_inherited(*fd, true));
@@ -295,6 +298,7 @@ fn image(path: &Path, handover: Option<&str>) -> Program {
         identity: None,
         streams: [Source::Inherit, Source::Inherit, Source::Inherit],
         passed: Vec::new(),
+        voice: None,
         has_terminal: false,
         cgroup: None,
         slack: None,

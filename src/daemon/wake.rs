@@ -17,6 +17,7 @@ impl Daemon {
             self.watching.as_ref().and_then(|it| it.wake_at()),
             self.server.as_ref().and_then(|server| server.wake_at(self.now)),
             self.legacy.wake_at(self.now),
+            self.readiness.as_ref().and_then(|it| it.wake_at(self.now)),
         ];
         wake_at.into_iter().flatten().min()
     }

@@ -37,6 +37,12 @@ pub(super) struct Watch {
 }
 
 impl Watch {
+    /// Of a main process that lives.
+    pub(super) fn of_main(stat: &Stat) -> Watch {
+        let (head, process, started) = (stat.pid, stat.pid, stat.started);
+        Watch { head, process, started, pidfd: None, is_dead: false }
+    }
+
     fn token(&self) -> Token {
         Token(WATCHED.saturating_add(usize::try_from(self.process.0).unwrap_or(0)))
     }
@@ -100,6 +106,11 @@ pub(super) fn is_gone(pid: Pid, started: u64) -> bool {
 }
 
 impl Legacy {
+    /// Whether there are services that are no children of ours.
+    pub(super) fn has_others(&self) -> bool {
+        !self.watches.is_empty()
+    }
+
     /// When a process is to be looked at that nothing else tells of, or an upgrade has
     /// taken too long.
     pub(super) fn wake_at(&self, now: Moment) -> Option<Moment> {
@@ -111,6 +122,12 @@ impl Legacy {
 }
 
 impl Daemon {
+    /// Watches a main process that is no child of ours.
+    pub(super) fn watch_main(&mut self, watch: Watch) {
+        self.legacy.watches.push(watch);
+        self.open_watch(self.legacy.watches.len() - 1);
+    }
+
     /// Opens the descriptor of a watch. Where the kernel has none for us, we look
     /// for ourselves from time to time.
     pub(super) fn open_watch(&mut self, index: usize) {

@@ -129,6 +129,7 @@ fn begin(files: &mut Files, base: &str, keep: u32) -> io::Result<Option<Job>> {
         ],
         wrapping: Wrapping::default(),
         passed: Vec::new(),
+        voice: None,
         has_terminal: false,
         cgroup: None,
         slack: None,

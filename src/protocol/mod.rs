@@ -1,4 +1,4 @@
-//! What is said over the control socket, as values and as bytes. Pure: it opens
+//! What is said over the control socket, and by services of themselves, as values and as bytes. Pure: it opens
 //! no socket and knows no clock, so that daemon, client and tests share it.
 //!
 //! A [`Message`] is lines of `key=value` that end with an empty one; a
@@ -6,6 +6,7 @@
 //! told in going-protocol(7).
 
 pub mod message;
+pub mod notice;
 pub mod pattern;
 pub mod request;
 pub mod words;

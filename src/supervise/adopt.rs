@@ -2,6 +2,8 @@
 //! says is believed only as far as it can be so: whatever it holds, nothing of the
 //! service may be lost, run twice, or wait longer than its file lets it.
 
+use std::time::Duration;
+
 use super::facts::{Action, Exit, Job, Moment, Pid, Remains};
 use super::service::Service;
 use super::state::{Stage, State};
@@ -118,15 +120,13 @@ impl Service {
     /// up, and the file may be more impatient than it was.
     fn bound(&mut self, now: Moment) {
         let policy = &self.definition.policy;
+        let (start_max, stop_max) = (self.most(policy.care.start_timeout), self.stop_max());
         let longest = policy.backoff_max.saturating_mul(100 + u32::from(policy.jitter)) / 100;
         match &mut self.state {
-            State::Stopping { step, next_at, .. } | State::Clearing { step, next_at, .. } => {
-                let wait = policy.stop.get(usize::from(*step)).map(|it| it.wait);
-                *next_at = (*next_at).min(now.after(wait.unwrap_or(super::service::KILL_AGAIN)));
+            State::Stopping { next_at, .. } | State::Clearing { next_at, .. } => {
+                *next_at = (*next_at).min(now.after(stop_max));
             }
-            State::Starting { give_up, .. } => {
-                *give_up = (*give_up).min(now.after(policy.care.start_timeout));
-            }
+            State::Starting { give_up, .. } => *give_up = (*give_up).min(now.after(start_max)),
             State::Finishing { kill_at, .. } => {
                 *kill_at = (*kill_at).min(now.after(policy.care.finish_timeout));
             }
@@ -139,6 +139,25 @@ impl Service {
             | State::Ending
             | State::Done
             | State::Failed => {}
+        }
+    }
+
+    /// How long the present step of its stop can take.
+    fn stop_max(&self) -> Duration {
+        match self.state {
+            State::Stopping { step, .. } => self.most(self.sent(step).1),
+            State::Clearing { step, .. } => self.sent(step).1,
+            State::Down
+            | State::Waiting
+            | State::Listening
+            | State::Unmet { .. }
+            | State::Starting { .. }
+            | State::Up { .. }
+            | State::Ending
+            | State::Finishing { .. }
+            | State::Quarantined { .. }
+            | State::Done
+            | State::Failed => Duration::ZERO,
         }
     }
 

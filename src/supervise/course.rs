@@ -46,7 +46,7 @@ impl Service {
 
     pub(super) fn spawned(&mut self, pid: Pid, now: Moment) -> Option<Action> {
         let (job, care) = (self.job(), &self.definition.policy.care);
-        self.fault = None;
+        (self.fault, self.unheard) = (None, false);
         if self.state == State::Ending {
             let kill_at = now.after(care.finish_timeout);
             self.state = State::Finishing { pid, since: now, kill_at };
@@ -97,22 +97,12 @@ impl Service {
                 // A daemon is up when it has left its parent.
                 Ready::Exec if policy.kind == Kind::Forking => self.state,
                 Ready::Exec => State::Up { pid, since },
+                // Others tell.
+                Ready::Notify | Ready::Descriptor(_) | Ready::Port(_) => self.state,
                 Ready::Uptime => {
                     State::Starting { pid, since, give_up: since.after(policy.min_uptime) }
                 }
             };
-        }
-        None
-    }
-
-    /// Whether it is ready as soon as it has lasted.
-    pub fn is_proving_itself(&self) -> bool {
-        self.stage == Stage::Running && self.definition.policy.care.ready == Ready::Uptime
-    }
-
-    pub(super) fn ready(&mut self) -> Option<Action> {
-        if let (State::Starting { pid, since, .. }, Stage::Running) = (self.state, self.stage) {
-            self.state = State::Up { pid, since };
         }
         None
     }

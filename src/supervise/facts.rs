@@ -171,6 +171,10 @@ pub enum Step {
     Cgroup(u8),
     /// It did not answer as one that is well.
     Unhealthy,
+    /// Making what it is to say by that it is ready.
+    Voice,
+    /// It was silent for longer than its watchdog allows.
+    Hung,
 }
 
 impl Step {
@@ -249,7 +253,9 @@ impl Step {
             | Step::Ionice
             | Step::Chroot
             | Step::Unhealthy
-            | Step::NewPrivileges => 0,
+            | Step::NewPrivileges
+            | Step::Voice
+            | Step::Hung => 0,
         }
     }
 }
@@ -268,6 +274,9 @@ impl Fault {
     pub const LATE: Fault = Fault { step: Step::Late, errno: 110 };
     /// It ran, but was not well (ETIMEDOUT).
     pub const UNHEALTHY: Fault = Fault { step: Step::Unhealthy, errno: 110 };
+
+    /// It has not said in time that it is well.
+    pub const HUNG: Fault = Fault { step: Step::Hung, errno: 110 };
 
     /// Whether waiting is likely to help, so that nobody is to blame.
     pub fn heals(self) -> bool {
@@ -295,6 +304,8 @@ pub enum Strike {
     Unready,
     /// It was stopped because it was not well.
     Health,
+    /// It was silent for longer than its watchdog allows.
+    Watchdog,
 }
 
 /// The end of a run, or of an attempt at one.
@@ -349,6 +360,12 @@ pub enum Event {
     Unhealthy,
     /// It may be time for its work to be done again.
     Again,
+    /// It needs more time for what it does: so much from now on, at least.
+    Extend(Duration),
+    /// It says that it hangs, or has not said for too long that it does not.
+    Hung,
+    /// What it may have said while there was no going was not heard.
+    Unheard,
     /// Its program could not be run; the death of the child follows.
     ExecFailed(Fault),
     /// Its main process ended well, and it lives on in this one.

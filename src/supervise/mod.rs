@@ -11,6 +11,7 @@ mod forking;
 mod minding;
 mod order;
 mod parting;
+mod ready;
 pub mod record;
 mod rest;
 mod service;

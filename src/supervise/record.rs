@@ -148,6 +148,7 @@ impl Writer<'_> {
             Some(Strike::Setup) => 5,
             Some(Strike::Unready) => 6,
             Some(Strike::Health) => 7,
+            Some(Strike::Watchdog) => 8,
         });
         self.flag(death.ordered);
     }
@@ -176,7 +177,7 @@ const STAGES: [Stage; 6] =
     [Stage::Fresh, Stage::Setup, Stage::Prepared, Stage::Forked, Stage::Running, Stage::Finish];
 
 /// A step's number in a record is its place here, so new ones come last.
-const STEPS: [fn(u8) -> Step; 35] = [
+const STEPS: [fn(u8) -> Step; 37] = [
     |_| Step::Parse,
     |_| Step::FindUser,
     |_| Step::FindGroup,
@@ -212,6 +213,8 @@ const STEPS: [fn(u8) -> Step; 35] = [
     Step::Listen,
     Step::Cgroup,
     |_| Step::Unhealthy,
+    |_| Step::Voice,
+    |_| Step::Hung,
 ];
 
 impl Reader<'_> {
@@ -275,6 +278,7 @@ impl Reader<'_> {
             5 => Some(Strike::Setup),
             6 => Some(Strike::Unready),
             7 => Some(Strike::Health),
+            8 => Some(Strike::Watchdog),
             _ => return None,
         };
         Some(Death { exit, fault, ran, at, strike, ordered: self.flag()? })

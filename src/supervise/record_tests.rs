@@ -62,8 +62,11 @@ fn exits() -> impl Strategy<Value = Exit> {
 
 fn strikes() -> impl Strategy<Value = Strike> {
     let first = [Strike::Short, Strike::Burst, Strike::Fault];
-    let strikes =
-        [&first[..], &[Strike::Work, Strike::Setup, Strike::Unready, Strike::Health]].concat();
+    let strikes = [
+        &first[..],
+        &[Strike::Work, Strike::Setup, Strike::Unready, Strike::Health, Strike::Watchdog],
+    ]
+    .concat();
     prop::sample::select(strikes)
 }
 

@@ -43,6 +43,8 @@ pub struct Service {
     pub(super) ordered: bool,
     /// A death was remembered in this very step.
     pub(super) has_died: bool,
+    /// What it said of being ready may not have been heard.
+    pub(super) unheard: bool,
     /// The child's last words, kept until it is reaped.
     pub(super) fault: Option<Fault>,
     /// What a service that never dies need not pay for.
@@ -65,6 +67,7 @@ impl Service {
             changed_at: Moment(0),
             ordered: false,
             has_died: false,
+            unheard: false,
             fault: None,
             history: None,
         }
@@ -109,6 +112,7 @@ impl Service {
             Event::Ready => self.ready(),
             Event::Unhealthy => self.unhealthy(now),
             Event::Again => self.again(now),
+            Event::Extend(_) | Event::Hung | Event::Unheard => self.said(event, now),
             Event::ExecFailed(fault) => {
                 self.fault = Some(fault);
                 None
@@ -218,7 +222,7 @@ impl Service {
     fn tick(&mut self, now: Moment) -> Option<Action> {
         match self.state {
             State::Starting { pid, since, give_up } if give_up <= now => {
-                if self.is_proving_itself() {
+                if self.is_ready_by_now() {
                     return self.ready();
                 }
                 self.fault = Some(Fault::LATE);

@@ -95,6 +95,10 @@ pub enum State {
     Failed,
 }
 
+/// The step of a stop by which one that hangs is told so: beyond all others, so that KILL
+/// comes next.
+pub(super) const ABORTING: u8 = u8::MAX - 1;
+
 /// How far the present run has come: what was forked last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
@@ -152,6 +156,17 @@ impl State {
             | State::Ending
             | State::Done
             | State::Failed => None,
+        }
+    }
+
+    /// Whether it is the other one but for its deadline.
+    pub fn is_like(&self, other: &State) -> bool {
+        match (*self, *other) {
+            (State::Starting { pid, .. }, State::Starting { pid: was, .. }) => pid == was,
+            (State::Stopping { pid, step, .. }, State::Stopping { pid: was, step: last, .. }) => {
+                (pid, step) == (was, last)
+            }
+            (this, that) => this == that,
         }
     }
 

@@ -244,10 +244,11 @@ impl Supervisor {
         service.has_died = false;
         let before = service.state;
         let was_ready = is_ready(service);
-        let note = (service.want, service.ordered, service.fault);
+        let note = (service.want, service.ordered, service.fault, service.stage);
         let action = service.step(event, now, dice);
         let after = service.state;
-        let is_same = before == after && note == (service.want, service.ordered, service.fault);
+        let noted = (service.want, service.ordered, service.fault, service.stage);
+        let is_same = before == after && note == noted;
         if is_same && action.is_none() {
             return;
         }
@@ -258,7 +259,8 @@ impl Supervisor {
         self.is_hold_stale = true;
         self.outcomes.push_back(Outcome { slot, before, after, action, has_died });
         if before != after {
-            service.changed_at = now;
+            // More time for the same is no change.
+            service.changed_at = if before.is_like(&after) { service.changed_at } else { now };
             self.note_deadline(before.deadline(), after.deadline());
             self.note_pid(slot, before.pid(), after.pid());
             if after.awaits_turn() {

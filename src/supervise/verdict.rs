@@ -141,6 +141,8 @@ impl Service {
             Some(Strike::Unready)
         } else if death.fault.is_some_and(|fault| fault.step == Step::Unhealthy) {
             Some(Strike::Health)
+        } else if death.fault.is_some_and(|fault| fault.step == Step::Hung) {
+            Some(Strike::Watchdog)
         } else if death.fault.is_some() {
             Some(Strike::Fault)
         } else if policy.kind == Kind::Oneshot && !is_enough {

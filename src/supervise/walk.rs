@@ -37,6 +37,9 @@ enum Move {
     Ail,
     /// It is time for it to be run again.
     Again,
+    /// It asks for more time.
+    Extend,
+    Hang,
     /// A turn, in which a condition is not met.
     Unmet,
     Look,
@@ -52,7 +55,7 @@ enum Move {
     Crash(bool),
 }
 
-const MOVES: [Move; 29] = [
+const MOVES: [Move; 31] = [
     Move::Crash(false),
     Move::Crash(true),
     Move::Start,
@@ -73,6 +76,8 @@ const MOVES: [Move; 29] = [
     Move::Ready,
     Move::Ail,
     Move::Again,
+    Move::Extend,
+    Move::Hang,
     Move::Unmet,
     Move::Look,
     Move::Die(true, true),
@@ -168,7 +173,7 @@ impl World {
                 self.tell(Event::SpawnFailed(Fault { step: Step::Fork, errno }));
             }
             Move::Execute if self.main.is_some() => self.tell(Event::Executed),
-            Move::Ready if self.main.is_some() => self.tell(Event::Ready),
+            Move::Ready | Move::Extend | Move::Hang if self.main.is_some() => self.speak(it),
             Move::Unmet if is_waiting && is_fresh => {
                 self.turn();
                 self.tell(Event::Unmet(3));
@@ -209,6 +214,31 @@ impl World {
             _ => return false,
         }
         true
+    }
+
+    fn speak(&mut self, it: Move) {
+        if matches!(it, Move::Ready) {
+            return self.tell(Event::Ready);
+        }
+        if matches!(it, Move::Extend) { self.extend() } else { self.hang() }
+    }
+
+    /// More time is never less, only for what takes time, and never for KILL.
+    fn extend(&mut self) {
+        let (state, deadline) = (self.service.state, self.service.state.deadline());
+        self.tell(Event::Extend(Duration::from_secs(200)));
+        assert!(state.is_like(&self.service.state) && self.service.state.deadline() >= deadline);
+        let is_killed = matches!(state, State::Stopping { step, .. }
+            if usize::from(step) >= self.service.definition.policy.stop.len());
+        assert!(!is_killed || self.service.state == state, "KILL was put off");
+    }
+
+    /// Only one that is up can hang, and that is its death, which counts.
+    fn hang(&mut self) {
+        let was_up = matches!(self.service.state, State::Up { .. });
+        self.tell(Event::Hung);
+        assert!(!was_up || matches!(self.service.state, State::Stopping { .. }));
+        assert!(!was_up || self.service.fault == Some(Fault::HUNG));
     }
 
     /// What can only happen to those which are not simply started.
@@ -298,6 +328,10 @@ impl World {
         if had.state.deadline().is_some() && self.service.state == had.state {
             let deadline = |service: &Service| service.state.deadline();
             assert_eq!(deadline(&self.service), deadline(&had), "a deadline was moved");
+        }
+        // What it said meanwhile was not heard.
+        if self.care().is_heard() {
+            self.tell(Event::Unheard);
         }
         // The next going sees itself that the file is gone.
         if stay == Stay::Gone {
@@ -444,7 +478,13 @@ fn policies() -> Vec<Policy> {
         Policy { care: every(), kind: Kind::Oneshot, ..base.clone() },
         Policy { care: every(), kind: Kind::Oneshot, restart: Restart::Never, ..base.clone() },
         Policy { care: care(false, true, Ready::Uptime), kind: Kind::Oneshot, ..base.clone() },
-        Policy { care: care(true, false, Ready::Uptime), restart: Restart::OnFailure, ..base },
+        Policy {
+            care: care(true, false, Ready::Uptime),
+            restart: Restart::OnFailure,
+            ..base.clone()
+        },
+        Policy { care: care(false, true, Ready::Notify), strikes: 2, ..base.clone() },
+        Policy { care: care(false, false, Ready::Notify), kind: Kind::Forking, ..base },
     ]
 }
 
@@ -534,7 +574,8 @@ proptest! {
         let action = world.service.take_up(found, world.now, 12345);
         world.obey(action);
         world.check();
-        let latest = world.now.after(Duration::from_secs(600));
+        // An hour is what one that is listened to can ask for.
+        let latest = world.now.after(Duration::from_secs(3600));
         let deadline = world.service.state.deadline();
         assert!(deadline.is_none_or(|it| it <= latest), "it waits for ever");
         for _ in 0..9 {

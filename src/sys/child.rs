@@ -23,7 +23,7 @@ use super::mouth::tell;
 use super::register::Register;
 use super::sandbox::{self, Wrapping};
 use super::signals;
-use super::streams::{Source, open_streams, pass};
+use super::streams::{Source, open_streams, pass, pass_as};
 use crate::supervise::{Fault, Pid, Step};
 
 pub use super::mouth::{Word, hear};
@@ -54,6 +54,8 @@ pub struct Program {
     pub cgroup: Option<Cgroup>,
     /// Descriptors of ours that it gets as 3, 4 and so on.
     pub passed: Vec<RawFd>,
+    /// A descriptor of ours, above those, that it gets by this number.
+    pub voice: Option<(RawFd, RawFd)>,
 }
 
 /// Forks, and makes a service of the child. The descriptor tells when it runs:
@@ -68,7 +70,9 @@ pub fn spawn(
 ) -> Result<(Pid, OwnedFd), Fault> {
     let flags = OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
     let (ear, mouth) = unistd::pipe2(flags).map_err(|errno| fault(Step::Pipe, errno))?;
-    let mouth = fds::lift(mouth, program.passed.len());
+    let above = program.voice.map_or(0, |(_, number)| number.unsigned_abs().saturating_sub(2));
+    let above = program.passed.len().max(usize::try_from(above).unwrap_or(0));
+    let mouth = fds::lift(mouth, above);
     let mouth = mouth.map_err(|_| fault(Step::Pipe, Errno::EMFILE))?;
     let mut image = Image::of(program);
     // SAFETY: there is one thread, so no lock can be held by another one; the
@@ -113,6 +117,7 @@ fn become_service(
     sandbox::enter(&wrapping.sandbox, |lack| tell(mouth, lack, true))?;
     umask(program.umask);
     pass(&program.passed)?;
+    program.voice.map_or(Ok(()), |(fd, number)| pass_as(fd, number))?;
     limits::set_limits(&wrapping.limits)?;
     capabilities::bound(kept, |lack| tell(mouth, lack, true))?;
     take_identity(identity)?;

@@ -16,15 +16,16 @@ pub(super) struct Image<'a> {
     /// For a script without `#!`: the shell, the script, its words.
     script: Vec<*const c_char>,
     envp: Vec<*const c_char>,
-    /// The place of [`Program::LISTEN_PID`] in there.
-    pid_at: Option<usize>,
-    /// What the child writes in its place.
-    pid_line: [u8; 24],
+    /// What the child writes for [`Program::PIDS`], and where.
+    pid_lines: [(Option<usize>, [u8; 24]); 2],
 }
 
 impl Program {
     /// A line of the environment behind which the child writes its pid.
     pub const LISTEN_PID: &CStr = c"LISTEN_PID=";
+    /// Another one.
+    pub const WATCHDOG_PID: &CStr = c"WATCHDOG_PID=";
+    const PIDS: [&CStr; 2] = [Program::LISTEN_PID, Program::WATCHDOG_PID];
 }
 
 const SHELL: &CStr = c"/bin/sh";
@@ -45,9 +46,10 @@ impl Image<'_> {
         let argv = pointers(&program.argv);
         let words = argv.iter().copied().skip(1);
         let script = [SHELL.as_ptr(), program.path.as_ptr()].into_iter().chain(words).collect();
-        let pid_at = program.envp.iter().position(|line| **line == *Program::LISTEN_PID);
-        let (path, envp, pid_line) = (&*program.path, pointers(&program.envp), [0; 24]);
-        Image { path, argv, script, envp, pid_at, pid_line }
+        let place = |pid: &CStr| program.envp.iter().position(|line| **line == *pid);
+        let pid_lines = Program::PIDS.map(|pid| (place(pid), [0; 24]));
+        let (path, envp) = (&*program.path, pointers(&program.envp));
+        Image { path, argv, script, envp, pid_lines }
     }
 
     /// Becomes the program; answers only why it did not.
@@ -57,10 +59,9 @@ impl Image<'_> {
         if errno == Errno::ENOEXEC { self.exec(SHELL, &self.script) } else { errno }
     }
 
-    /// Tells the program whose descriptors those of LISTEN_FDS are: this process's, as
-    /// it is known after fork only.
+    /// Tells the program which process it is, and so whom its sockets and its watchdog
+    /// are for: known after fork only.
     fn tell_pid(&mut self) {
-        let Some(line) = self.pid_at.and_then(|at| self.envp.get_mut(at)) else { return };
         let mut digits = [0_u8; 10];
         let mut rest = getpid().as_raw().unsigned_abs();
         let mut start = digits.len();
@@ -71,11 +72,13 @@ impl Image<'_> {
                 start = start.saturating_sub(1);
             }
         }
-        let digits = digits.iter().skip(start);
-        // What is left of it are zeroes, which end a C string.
-        let text = Program::LISTEN_PID.to_bytes().iter().chain(digits);
-        self.pid_line.iter_mut().zip(text).for_each(|(place, byte)| *place = *byte);
-        *line = self.pid_line.as_ptr().cast();
+        for ((at, own), name) in self.pid_lines.iter_mut().zip(Program::PIDS) {
+            let Some(line) = at.and_then(|at| self.envp.get_mut(at)) else { continue };
+            // What is left of it are zeroes, which end a C string.
+            let text = name.to_bytes().iter().chain(digits.iter().skip(start));
+            own.iter_mut().zip(text).for_each(|(place, byte)| *place = *byte);
+            *line = own.as_ptr().cast();
+        }
     }
 
     fn exec(&self, path: &CStr, argv: &[*const c_char]) -> Errno {

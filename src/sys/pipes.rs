@@ -72,6 +72,9 @@ pub struct Received {
     pub fds: Vec<OwnedFd>,
     /// Whether a part of it, or a descriptor, is lost.
     pub is_cut: bool,
+    /// Which process of which user sent it, where the socket asks for that
+    /// (SO_PASSCRED, unix(7)); 0 is one that we cannot see.
+    pub sender: Option<(i32, u32)>,
 }
 
 /// Receives one message with its descriptors, without waiting (recvmsg(2)).
@@ -95,13 +98,14 @@ pub fn receive(socket: BorrowedFd, buffer: &mut [u8]) -> io::Result<Received> {
     let length = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut header, flags) };
     let length = usize::try_from(length).map_err(|_| io::Error::last_os_error())?;
     let is_cut = header.msg_flags & (libc::MSG_TRUNC | libc::MSG_CTRUNC) != 0;
-    Ok(Received { length, fds: rights(&header), is_cut })
+    let (fds, sender) = rights(&header);
+    Ok(Received { length, fds, is_cut, sender })
 }
 
-/// The descriptors in a received header.
+/// The descriptors in a received header, and who it is from.
 #[expect(clippy::useless_conversion, reason = "musl has other types in a cmsghdr than glibc")]
-fn rights(header: &libc::msghdr) -> Vec<OwnedFd> {
-    let mut fds = Vec::new();
+fn rights(header: &libc::msghdr) -> (Vec<OwnedFd>, Option<(i32, u32)>) {
+    let (mut fds, mut sender) = (Vec::new(), None);
     // SAFETY: the kernel filled the header and its control buffer.
     let mut item = unsafe { libc::CMSG_FIRSTHDR(header) };
     while !item.is_null() {
@@ -123,10 +127,17 @@ fn rights(header: &libc::msghdr) -> Vec<OwnedFd> {
                 fds.push(unsafe { OwnedFd::from_raw_fd(number) });
             }
         }
+        if head.cmsg_level == libc::SOL_SOCKET && head.cmsg_type == libc::SCM_CREDENTIALS {
+            // SAFETY: the data of a header of this type.
+            let data = unsafe { libc::CMSG_DATA(item) }.cast::<libc::ucred>();
+            // SAFETY: a ucred is all of that data, which need not be aligned.
+            let it = unsafe { ptr::read_unaligned(data) };
+            sender = Some((it.pid, it.uid));
+        }
         // SAFETY: as for the first one.
         item = unsafe { libc::CMSG_NXTHDR(header, item) };
     }
-    fds
+    (fds, sender)
 }
 
 /// How far the local time at `seconds` since 1970 is ahead of UTC, in seconds

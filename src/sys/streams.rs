@@ -70,14 +70,20 @@ pub(super) fn pass(passed: &[RawFd]) -> Result<(), Fault> {
         if fd < end && fd != number {
             return Err(fault(Step::Session, Errno::EBADF));
         }
-        if fd == number {
-            let none = fcntl::FdFlag::empty();
-            // SAFETY: the descriptor is open, being one of going's own.
-            let fd = unsafe { BorrowedFd::borrow_raw(fd) };
-            fcntl::fcntl(fd, fcntl::F_SETFD(none)).map_err(|errno| fault(Step::Session, errno))?;
-        } else {
-            redirect(fd, number, Step::Session)?;
-        }
+        pass_as(fd, number)?;
+    }
+    Ok(())
+}
+
+/// Hands one descriptor to the child, by this number.
+pub(super) fn pass_as(fd: RawFd, number: c_int) -> Result<(), Fault> {
+    if fd == number {
+        let none = fcntl::FdFlag::empty();
+        // SAFETY: the descriptor is open, being one of going's own.
+        let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+        fcntl::fcntl(fd, fcntl::F_SETFD(none)).map_err(|errno| fault(Step::Session, errno))?;
+    } else {
+        redirect(fd, number, Step::Session)?;
     }
     Ok(())
 }

@@ -2,9 +2,10 @@
 //! of its runs, and when it counts as up.
 
 use super::{Effect, Entry, PLAIN};
-use crate::config::care::{READYS, add_condition, read_timeout, show_conditions};
+use crate::config::care::{add_condition, read_timeout, show_conditions};
+use crate::config::ready::{read_ready, show_ready};
 use crate::config::template::join;
-use crate::config::values::{choose, chosen, set_command, store};
+use crate::config::values::{set_command, store};
 use crate::config::words::show_duration;
 
 /// In the order in which one reads about them.
@@ -35,12 +36,13 @@ pub(super) const KEYS: [Entry; 6] = [
     },
     Entry {
         name: "ready",
-        values: "exec|uptime",
+        values: "exec|uptime|notify|fd:NUMBER|tcp:[HOST:]PORT",
         default: "exec",
-        help: "When it counts as up: as soon as its program runs, or when it has run for \
-               min-uptime.",
-        set: |spec, value| choose(&mut spec.policy.care.make().ready, value, READYS),
-        get: |spec| chosen(&spec.policy.care.ready, READYS),
+        help: "When it counts as up: as soon as its program runs, when it has run for \
+               min-uptime, says so as sd_notify(3) does, has written a line to a descriptor, or \
+               takes connections.",
+        set: |spec, value| read_ready(value).map(|it| spec.policy.care.make().ready = it),
+        get: |spec| show_ready(spec.policy.care.ready),
         ..PLAIN
     },
     Entry {

@@ -19,6 +19,9 @@ use crate::supervise::{Fault, Step};
 /// Where commands are looked for when nobody says, as under init.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// What whoever started us wants to hear from us, and from nobody else (sd_notify(3)).
+const OURS: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
+
 /// The keys whose values may have variables in them, by the number which
 /// `Step::Expand` has for each.
 pub const EXPANDED: [&str; 6] = ["cmd", "cwd", "env", "stdin", "stdout", "stderr"];
@@ -45,7 +48,8 @@ impl Environment {
     pub fn build(name: &str, spec: &Spec, uid: Uid, user: Option<&User>) -> Result<Self, Fault> {
         let mut it = Environment::default();
         if !spec.clean_env {
-            it.variables.extend(env::vars_os());
+            let is_passed = |name: &OsStr| !OURS.iter().any(|ours| name == *ours);
+            it.variables.extend(env::vars_os().filter(|(name, _)| is_passed(name)));
         }
         if it.get("PATH").is_none() {
             it.set("PATH", DEFAULT_PATH.into());

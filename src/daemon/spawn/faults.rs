@@ -70,7 +70,8 @@ pub fn explain(fault: Fault, spec: &Spec) -> (String, &'static str) {
         Step::Log => (format!("Can't log, going-log cannot be started: {why}"), "stdout"),
         Step::Pipe => (format!("Can't make a pipe: {why}"), "cmd"),
         Step::Fork => (format!("Could not fork: {why}"), "cmd"),
-        Step::Late | Step::Unhealthy => explain_run(fault.step, spec),
+        Step::Late | Step::Hung | Step::Unhealthy => explain_run(fault.step, spec),
+        Step::Voice => (format!("Can't listen to what it says of itself: {why}"), "ready"),
         Step::EnvFile(which) => (explain_file(spec, which, &why), "env-file"),
         Step::Expand(which) => explain_expansion(fault, spec, which),
         Step::Listen(which) => (listeners::explain(fault, which, spec, &why), "listen"),
@@ -96,6 +97,10 @@ fn explain_run(step: Step, spec: &Spec) -> (String, &'static str) {
     if step == Step::Unhealthy {
         let fails = care.minding.health_fails;
         return (format!("Not well: {fails} health checks in a row failed"), "health");
+    }
+    if step == Step::Hung {
+        let silent = show_duration(care.watchdog.unwrap_or_default());
+        return (format!("Hangs, or was silent for {silent}"), "watchdog");
     }
     (format!("Not ready after {}", show_duration(care.start_timeout)), "start-timeout")
 }
