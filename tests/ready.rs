@@ -12,6 +12,8 @@
 
 mod common;
 
+#[path = "ready/asked.rs"]
+mod asked;
 #[path = "control/client.rs"]
 #[expect(dead_code, reason = "it can more than is needed here")]
 mod client;

@@ -7,7 +7,8 @@ use core::net::{Ipv4Addr, SocketAddr};
 use super::listen::{Address, LISTENS_MAX, ListenAs, read_internet};
 use super::nearest::nearest;
 use super::spec::Spec;
-use super::values::{hint, wrong};
+use super::template::join;
+use super::values::{hint, set_command, wrong};
 use super::words::read_count;
 
 /// How it is known.
@@ -23,6 +24,8 @@ pub enum Ready {
     Descriptor(u8),
     /// When somebody takes connections there.
     Port(SocketAddr),
+    /// When a command says so, by ending with 0.
+    Command,
 }
 
 /// The words without anything behind them.
@@ -39,9 +42,26 @@ impl Ready {
     }
 }
 
+/// Reads all there is to say of it.
+pub fn set_ready(spec: &mut Spec, value: &str) -> Result<(), String> {
+    let words = value.strip_prefix("cmd:");
+    spec.ready.clear();
+    let ready = match words {
+        Some(words) => set_command(&mut spec.ready, words.trim()).map(|()| Ready::Command),
+        None => read_ready(value),
+    };
+    ready.map(|ready| spec.policy.care.make().ready = ready)
+}
+
+/// Writes what is read.
+pub fn get_ready(spec: &Spec) -> String {
+    let ready = spec.policy.care.ready;
+    if ready == Ready::Command { format!("cmd:{}", join(&spec.ready)) } else { show_ready(ready) }
+}
+
 /// Reads `exec`, `uptime`, `notify`, `fd:N`, `tcp:PORT` and `tcp:HOST:PORT`.
-pub fn read_ready(value: &str) -> Result<Ready, String> {
-    const MUST: &str = "exec, uptime, notify, fd:NUMBER, tcp:PORT or tcp:HOST:PORT";
+fn read_ready(value: &str) -> Result<Ready, String> {
+    const MUST: &str = "exec, uptime, notify, fd:NUMBER, tcp:[HOST:]PORT or cmd:WORDS";
     const HOST: &str = "tcp:PORT or tcp:HOST:PORT, with an address or localhost for HOST: names \
                         are not looked up";
     if let Some((_, ready)) = WORDS.iter().find(|(word, _)| *word == value) {
@@ -70,12 +90,11 @@ pub fn read_ready(value: &str) -> Result<Ready, String> {
     Err(hint(wrong(value, MUST), meant.as_deref()))
 }
 
-/// Writes what is read.
-pub fn show_ready(ready: Ready) -> String {
+fn show_ready(ready: Ready) -> String {
     match ready {
         Ready::Descriptor(number) => format!("fd:{number}"),
         Ready::Port(address) => format!("tcp:{address}"),
-        Ready::Exec | Ready::Uptime | Ready::Notify => {
+        Ready::Exec | Ready::Uptime | Ready::Notify | Ready::Command => {
             WORDS.iter().find(|(_, it)| *it == ready).map_or("", |(word, _)| *word).to_owned()
         }
     }
@@ -92,7 +111,8 @@ pub fn check_ready(spec: &Spec) -> Option<&'static str> {
         Ready::Port(address) if spec.listen.iter().any(|it| it.is_at(address)) => {
             Some("ready= is a port of listen=, where going takes connections before it does")
         }
-        Ready::Descriptor(_) | Ready::Port(_) | Ready::Exec | Ready::Uptime | Ready::Notify => None,
+        Ready::Descriptor(_) | Ready::Port(_) | Ready::Exec => None,
+        Ready::Uptime | Ready::Notify | Ready::Command => None,
     }
 }
 
@@ -118,6 +138,7 @@ mod tests {
     fn what_is_wrong_says_what_would_be_right() {
         for (value, message) in [
             ("notfy", "; did you mean \"notify\"?"),
+            ("cmd", "or cmd:WORDS"),
             ("8080", "; did you mean \"tcp:8080\"?"),
             ("fd:2", "is \"fd:2\", but must be fd: and 3 to 255"),
             ("fd:256", "is \"fd:256\", but must be fd: and 3 to 255"),

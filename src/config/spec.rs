@@ -77,6 +77,8 @@ pub struct Spec {
     pub changes: Changes,
     /// The words of what tells how it is; none for nothing.
     pub health: Vec<String>,
+    /// The words of what is asked whether it is ready; none for nothing.
+    pub ready: Vec<String>,
     /// The words of what is run when something becomes of it, a `Hook` each.
     pub hooks: [Vec<String>; 3],
 }
@@ -300,6 +302,7 @@ impl Default for Spec {
             instances: 0,
             changes: Changes::default(),
             health: Vec::new(),
+            ready: Vec::new(),
             hooks: Default::default(),
         }
     }

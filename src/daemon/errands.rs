@@ -45,6 +45,9 @@ const READS: usize = 32;
 /// Somebody who asks another machine waits this long at most.
 const HOOK_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// So long a service may take to say whether it is ready: then it is asked anew.
+const READY_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// What outlives KILL is killed again after this long.
 const KILL_AGAIN: Duration = Duration::from_secs(5);
 
@@ -55,6 +58,8 @@ pub(super) enum Purpose {
     Hook(Hook),
     /// To see whether it is well.
     Health,
+    /// To see whether it is ready.
+    Ready,
 }
 
 /// A command that is to be run.
@@ -110,6 +115,7 @@ impl Purpose {
         match self {
             Purpose::Hook(hook) => hook.key(),
             Purpose::Health => "health",
+            Purpose::Ready => "ready",
         }
     }
 
@@ -118,6 +124,7 @@ impl Purpose {
         match self {
             Purpose::Hook(hook) => hook.words(spec).to_vec(),
             Purpose::Health => spec.health.clone(),
+            Purpose::Ready => spec.ready.clone(),
         }
     }
 
@@ -126,14 +133,15 @@ impl Purpose {
         match self {
             Purpose::Hook(_) => HOOK_TIMEOUT,
             Purpose::Health => spec.policy.care.minding.health_timeout,
+            Purpose::Ready => READY_TIMEOUT,
         }
     }
 
     /// Whether both take turns with each other.
     fn is_like(self, other: Purpose) -> bool {
         match (self, other) {
-            (Purpose::Hook(_), Purpose::Hook(_)) | (Purpose::Health, Purpose::Health) => true,
-            (Purpose::Hook(_), Purpose::Health) | (Purpose::Health, Purpose::Hook(_)) => false,
+            (Purpose::Hook(_), Purpose::Hook(_)) => true,
+            (one, other) => one == other,
         }
     }
 }
@@ -225,6 +233,9 @@ impl Daemon {
         let size = self.errands.waiting.iter().map(Order::size).sum::<usize>() + order.size();
         if size <= WAITING_MAX {
             return self.errands.waiting.push_back(order);
+        }
+        if order.purpose == Purpose::Ready {
+            return self.hear_asked(&order.service, &End::Late, "");
         }
         if order.purpose == Purpose::Health {
             // There is another one soon.
@@ -371,6 +382,7 @@ impl Daemon {
                 report!(self.reporter, Level::Warning, "{name}: {key} failed ({why})");
             }
             Purpose::Health => self.hear_health(name, end, &why, all),
+            Purpose::Ready => self.hear_asked(name, end, &why),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! somebody who takes connections. All of it is there only while a service is waited
 //! for, or has a watchdog; nothing here ever waits itself.
 
+mod asked;
 mod notices;
 mod port;
 mod voice;
@@ -18,11 +19,13 @@ use nix::sys::stat::{Mode, fchmod};
 use nix::unistd::pipe2;
 
 use super::Daemon;
+use super::errands::Purpose;
 use super::report::{Level, report};
 use crate::config::{Ready, Spec};
 use crate::supervise::{Event, Fault, Moment, Pid, Slot, Stage, State, Step};
 use crate::sys::child::Program;
 use crate::sys::fds;
+use asked::Asked;
 use notices::Notices;
 use port::Port;
 use voice::Voice;
@@ -62,6 +65,7 @@ enum Way {
     /// Our end of its pipe.
     Pipe(OwnedFd),
     Port(Port),
+    Command(Asked),
 }
 
 impl Wait {
@@ -73,6 +77,7 @@ impl Wait {
         match &self.way {
             Way::Pipe(end) => Some(end.as_raw_fd()),
             Way::Port(port) => port.fd(),
+            Way::Command(_) => None,
         }
     }
 }
@@ -89,6 +94,7 @@ impl Readiness {
         let ports = self.waits.iter().filter_map(|it| match &it.way {
             Way::Pipe(_) => None,
             Way::Port(port) => port.at,
+            Way::Command(asked) => asked.at,
         });
         let voices = self.voices.iter().filter_map(|it| it.due);
         ports.chain(voices).chain(self.has_more.then_some(now)).min()
@@ -164,6 +170,9 @@ impl Daemon {
             Ready::Port(address) => {
                 readiness.waits.push(Wait { slot, way: Way::Port(Port::new(address)) });
             }
+            Ready::Command => {
+                readiness.waits.push(Wait { slot, way: Way::Command(Asked::default()) });
+            }
         }
         Ok(None)
     }
@@ -176,11 +185,18 @@ impl Daemon {
             return;
         };
         let registry = self.poll.registry();
+        let is_starting = matches!(service.state, State::Starting { .. });
+        if service.definition.policy.care.ready == Ready::Command && !is_starting {
+            // Nobody wants to know any more.
+            self.errands.cancel(Purpose::Ready, &service.name);
+        }
         match service.state {
             State::Starting { .. } if service.stage == Stage::Running => {
                 for wait in readiness.waits.iter_mut().filter(|it| it.slot == slot) {
-                    if let Way::Port(port) = &mut wait.way {
-                        port.begin(self.now);
+                    match &mut wait.way {
+                        Way::Pipe(_) => {}
+                        Way::Port(port) => port.begin(self.now),
+                        Way::Command(asked) => asked.begin(self.now),
                     }
                 }
             }
@@ -216,6 +232,7 @@ impl Daemon {
         self.hear_notices();
         self.hear_pipes();
         self.try_ports();
+        self.ask_commands();
         self.look_after_watchdogs();
     }
 
@@ -309,6 +326,10 @@ impl Daemon {
             Ready::Port(address) => {
                 is_heard_of = true;
                 readiness.waits.push(Wait { slot, way: Way::Port(Port::new(address)) });
+            }
+            Ready::Command => {
+                is_heard_of = true;
+                readiness.waits.push(Wait { slot, way: Way::Command(Asked::default()) });
             }
         }
         if !is_heard_of {

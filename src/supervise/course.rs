@@ -98,7 +98,9 @@ impl Service {
                 Ready::Exec if policy.kind == Kind::Forking => self.state,
                 Ready::Exec => State::Up { pid, since },
                 // Others tell.
-                Ready::Notify | Ready::Descriptor(_) | Ready::Port(_) => self.state,
+                Ready::Notify | Ready::Descriptor(_) | Ready::Port(_) | Ready::Command => {
+                    self.state
+                }
                 Ready::Uptime => {
                     State::Starting { pid, since, give_up: since.after(policy.min_uptime) }
                 }

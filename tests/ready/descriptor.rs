@@ -1,6 +1,6 @@
 //! A line on a descriptor, as programs of s6 write it.
 
-use crate::common::{Place, has, wait_until};
+use crate::common::{Place, has, wait_comm, wait_until};
 use crate::why;
 
 #[test]
@@ -29,6 +29,8 @@ fn a_line_on_its_descriptor_makes_a_service_ready() {
     assert_eq!(going.count("web: started*"), 0);
     place.write("go", "");
     let pid = going.wait_started("web");
+    // The shell has some of its own for a moment.
+    wait_comm(pid, "sleep");
     let fds = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
     let mut fds: Vec<_> = fds.map(|it| it.unwrap().file_name().into_string().unwrap()).collect();
     fds.sort();

@@ -3,7 +3,7 @@
 
 use super::{Effect, Entry, PLAIN};
 use crate::config::care::{add_condition, read_timeout, show_conditions};
-use crate::config::ready::{read_ready, show_ready};
+use crate::config::ready::{get_ready, set_ready};
 use crate::config::template::join;
 use crate::config::values::{set_command, store};
 use crate::config::words::show_duration;
@@ -36,13 +36,13 @@ pub(super) const KEYS: [Entry; 6] = [
     },
     Entry {
         name: "ready",
-        values: "exec|uptime|notify|fd:NUMBER|tcp:[HOST:]PORT",
+        values: "exec|uptime|notify|fd:NUMBER|tcp:[HOST:]PORT|cmd:WORD...",
         default: "exec",
         help: "When it counts as up: as soon as its program runs, when it has run for \
-               min-uptime, says so as sd_notify(3) does, has written a line to a descriptor, or \
-               takes connections.",
-        set: |spec, value| read_ready(value).map(|it| spec.policy.care.make().ready = it),
-        get: |spec| show_ready(spec.policy.care.ready),
+               min-uptime, says so as sd_notify(3) does, has written a line to a descriptor, \
+               takes connections, or when a command ends with 0.",
+        set: set_ready,
+        get: get_ready,
         ..PLAIN
     },
     Entry {
