@@ -19,6 +19,8 @@ mod chaos;
 mod client;
 #[path = "adopt/finding.rs"]
 mod finding;
+#[path = "adopt/forking.rs"]
+mod forking;
 #[path = "adopt/hostile.rs"]
 mod hostile;
 #[path = "adopt/leftovers.rs"]

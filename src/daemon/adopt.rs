@@ -149,10 +149,14 @@ impl Legacy {
         self.watches.iter().find(|it| it.head == pid)
     }
 
+    /// The mark of all processes of our services.
+    pub(super) fn own_mark(&self) -> Option<&[u8]> {
+        self.mark.as_ref().map(|mark| mark.as_bytes())
+    }
+
     /// The mark of a service's processes, if they are no descendants of ours.
     pub(super) fn mark_of(&self, head: Pid) -> Option<&[u8]> {
-        let mark = self.mark.as_ref()?;
-        self.watch(head).map(|_| mark.as_bytes())
+        self.watch(head).and_then(|_| self.own_mark())
     }
 
     /// Sends a signal to a main process, or to its group.
@@ -323,6 +327,8 @@ impl Daemon {
     fn take_up(&mut self, kept: Kept, definition: Definition, is_here: bool) -> Option<Slot> {
         let Kept { record, birth, stat } = kept;
         let (name, state) = (record.name().to_owned(), record.state());
+        let (birth, stat, has_moved) =
+            self.find_heir((&name, &definition.policy), state, birth, stat);
         let found = match &stat {
             Some(stat) => {
                 let age = sys::ticks().saturating_sub(stat.started).saturating_mul(10);
@@ -343,6 +349,9 @@ impl Daemon {
                 let birth = birth.filter(|birth| birth.is_of(pid, stat.started));
                 self.keep(slot, &stat, birth);
                 self.take_up_cgroup(slot, pid);
+                if has_moved {
+                    self.supervisor.step(slot, Event::Moved(pid), self.now);
+                }
                 if let Some(spec) = &spec {
                     self.rewatch_files(slot, spec);
                 }
@@ -377,7 +386,7 @@ impl Daemon {
     ) -> Remains {
         let born = birth.map(|birth| birth.pid);
         let head = if let State::Clearing { group, .. } = state { Some(group) } else { born };
-        let mark = self.legacy.mark.as_ref().map(|mark| mark.as_bytes());
+        let mark = self.legacy.own_mark();
         let has_left = |pid: &Pid| {
             let (cgroup, known) = (Vec::new(), Vec::new());
             let head = Head { name, pid: *pid, whom, mark, cgroup, known };
@@ -406,7 +415,7 @@ impl Daemon {
         }
         let us = u32::try_from(stat.parent.0) == Ok(std::process::id());
         if !us {
-            self.watch_main(Watch::of_main(stat));
+            self.watch_main(Watch::of_main(stat.pid, stat.started));
         }
     }
 

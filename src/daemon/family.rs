@@ -216,11 +216,14 @@ impl Census {
             let is_near = it.group == head.pid || it.session == head.pid;
             is_near || is_named(it.pid, head.name).unwrap_or_else(|| runs(it.pid, program))
         };
+        // Of a parent that was no child of ours, we are not told what it left.
+        let carries = |pid| carries_mark(pid, head.name, head.mark);
+        let is_marked = |it: &Stat| head.mark.is_some() && carries(it.pid) && !carries(it.parent);
         let left = self
             .all
             .iter()
             .map(|it| &it.stat)
-            .filter(|it| it.parent == self.us && !is_main(it.pid));
+            .filter(|it| !is_main(it.pid) && (it.parent == self.us || is_marked(it)));
         let heirs = left.filter_map(|it| {
             let is_known = is_known(it);
             (is_known || is_being_executed(it.pid)).then_some((!is_known, it))

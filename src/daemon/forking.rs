@@ -5,24 +5,31 @@
 use super::Daemon;
 use super::family::{Census, Head};
 use super::report::{Level, report};
-use crate::config::{Kind, Whom};
-use crate::supervise::{Event, Exit, Job, Pid, Slot};
+use super::stat::Stat;
+use super::watch::{Watch, find};
+use crate::config::{Kind, Policy, Whom};
+use crate::supervise::record::Birth;
+use crate::supervise::{Event, Exit, Job, Pid, Slot, State};
 
 impl Daemon {
     /// Whether a service lives on in another process now that this one has ended.
     pub(super) fn has_moved(&mut self, slot: Slot, pid: Pid, exit: Exit) -> bool {
         let Some(service) = self.supervisor.get(slot) else { return false };
         let is_forking = service.definition.policy.kind == Kind::Forking;
-        if !is_forking || exit != Exit::Code(0) || service.spawned_job() != Job::Main {
+        let mark = self.legacy.mark_of(pid);
+        // Not every kernel tells how a process ended that was not our child.
+        let is_well = exit == Exit::Code(0) || exit == Exit::Unknown && mark.is_some();
+        if !is_forking || !is_well || service.spawned_job() != Job::Main {
             return false;
         }
+        let is_adopted = mark.is_some();
         let command = self.spec(slot).and_then(|spec| spec.cmd.into_iter().next());
         let program = command.as_deref().and_then(|it| it.rsplit('/').next());
         let head = Head {
             name: &service.name,
             pid,
             whom: Whom::All,
-            mark: None,
+            mark,
             cgroup: Vec::new(),
             known: Vec::new(),
         };
@@ -33,6 +40,41 @@ impl Daemon {
         report!(self.reporter, Level::Debug, "{name}: pid {} lives on as pid {}", pid.0, heir.0);
         self.legacy.hand_down(slot, heir, born);
         self.supervisor.step(slot, Event::Moved(heir), self.now);
+        if is_adopted {
+            self.watch_main(Watch::of_main(heir, born));
+        }
         true
+    }
+
+    /// The daemon that a parent left which ended while no going was there, or of which
+    /// an earlier one did not come to write down that it has left.
+    pub(super) fn find_heir(
+        &self,
+        (name, policy): (&str, &Policy),
+        state: State,
+        birth: Option<Birth>,
+        stat: Option<Stat>,
+    ) -> (Option<Birth>, Option<Stat>, bool) {
+        let born = birth.filter(|it| policy.kind == Kind::Forking && it.job == Job::Main);
+        let (Some(born), State::Starting { pid, .. } | State::Stopping { pid, .. }) = (born, state)
+        else {
+            return (birth, stat, false);
+        };
+        if stat.is_some() {
+            let has_moved = pid != born.pid;
+            return (birth, stat, has_moved);
+        }
+        let mark = self.legacy.own_mark();
+        let (cgroup, known) = (Vec::new(), Vec::new());
+        let head = Head { name, pid: born.pid, whom: Whom::All, mark, cgroup, known };
+        let is_main = |it| self.supervisor.find_pid(it).is_some();
+        let heir = Census::take(is_main).heir(&head, "", is_main);
+        let heir = heir.and_then(|(pid, started)| find(pid, started));
+        let birth = heir.as_ref().map_or(born, |heir| {
+            let (pid, born_at) = (heir.pid, (heir.started, heir.started));
+            Birth { pid, born: born_at, ..born }
+        });
+        let has_moved = heir.is_some();
+        (Some(birth), heir, has_moved)
     }
 }

@@ -38,8 +38,8 @@ pub(super) struct Watch {
 
 impl Watch {
     /// Of a main process that lives.
-    pub(super) fn of_main(stat: &Stat) -> Watch {
-        let (head, process, started) = (stat.pid, stat.pid, stat.started);
+    pub(super) fn of_main(pid: Pid, started: u64) -> Watch {
+        let (head, process) = (pid, pid);
         Watch { head, process, started, pidfd: None, is_dead: false }
     }
 

@@ -117,7 +117,7 @@ impl Daemon {
         let Some(stat) = stat.filter(|_| self.speaker(pid, u32::MAX) == Some(slot)) else { return };
         self.legacy.hand_down(slot, pid, stat.started);
         if u32::try_from(stat.parent.0) != Ok(std::process::id()) {
-            self.watch_main(Watch::of_main(&stat));
+            self.watch_main(Watch::of_main(stat.pid, stat.started));
         }
         self.supervisor.step(slot, Event::Moved(pid), self.now);
     }

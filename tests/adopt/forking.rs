@@ -1,0 +1,94 @@
+//! A daemon that leaves its parent while its going dies: the next one finds it, and
+//! starts no second one.
+
+use std::fs;
+
+use nix::sys::stat::Mode;
+
+use crate::client::Client;
+use crate::common::{Going, Place, Signal, is_alive, send, wait_until};
+use crate::{kill, mains};
+
+/// A service whose parent starts the daemon, which notes its pid, and ends when it is
+/// let go.
+fn write_service(place: &Place) {
+    nix::unistd::mkfifo(place.path("fifo").as_str(), Mode::S_IRWXU).unwrap();
+    let daemon = format!("echo $$ >>{}; exec sleep 1000", place.path("daemon.pids"));
+    place.write("daemon.sh", daemon);
+    let script = format!(
+        "setsid sh {} &\nread -r it <{}\nexit $it",
+        place.path("daemon.sh"),
+        place.path("fifo")
+    );
+    place.service("web", &(place.logged("web", &script) + "type=forking\nbackoff=10ms\n"));
+}
+
+/// The daemon is the service, and the only one.
+fn assert_found(place: &Place, going: &mut Going, daemon: i32) {
+    let status = Client::connect(place).wait_state("web", "up");
+    assert_eq!(status.number("pid"), u64::try_from(daemon).ok());
+    assert_eq!(place.starts("web").len(), 1, "{:?}", going.lines());
+    assert_eq!(mains(place)["web"].len(), 1);
+    // It is watched, and written down.
+    kill(going);
+    let mut next = place.start(&[]);
+    next.wait_for("took up 1 services, 0 died meanwhile");
+    send(daemon, Signal::SIGKILL);
+    next.wait_for("web terminated after: *(killed by SIGKILL*");
+    place.wait_starts("daemon", 2);
+    fs::write(place.path("fifo"), "0\n").unwrap();
+    Client::connect(place).wait_state("web", "up");
+    next.stop();
+    assert!(mains(place).is_empty());
+}
+
+#[test]
+fn a_daemon_whose_parent_ends_later_is_found() {
+    let place = Place::new();
+    write_service(&place);
+    let mut first = place.start(&[]);
+    let daemon = place.wait_starts("daemon", 1);
+    Client::connect(&place).wait_state("web", "starting");
+    kill(&mut first);
+    let mut going = place.start(&[]);
+    going.wait_for("took up 1 services, 0 died meanwhile");
+    fs::write(place.path("fifo"), "0\n").unwrap();
+    assert_found(&place, &mut going, daemon);
+}
+
+#[test]
+fn a_daemon_whose_parent_ended_while_nobody_looked_is_found() {
+    let place = Place::new();
+    write_service(&place);
+    let mut first = place.start(&[]);
+    let daemon = place.wait_starts("daemon", 1);
+    let parent = place.wait_starts("web", 1);
+    Client::connect(&place).wait_state("web", "starting");
+    kill(&mut first);
+    fs::write(place.path("fifo"), "0\n").unwrap();
+    wait_until("the parent to end", || !is_alive(parent));
+    let mut going = place.start(&[]);
+    going.wait_for("took up 1 services, 0 died meanwhile");
+    assert_found(&place, &mut going, daemon);
+}
+
+/// What a parent left that failed is no daemon, whoever started it.
+#[test]
+fn a_parent_that_fails_after_the_death_of_going_has_no_heir() {
+    let place = Place::new();
+    write_service(&place);
+    let mut first = place.start(&[]);
+    let daemon = place.wait_starts("daemon", 1);
+    Client::connect(&place).wait_state("web", "starting");
+    kill(&mut first);
+    let mut going = place.start(&[]);
+    going.wait_for("took up 1 services, 0 died meanwhile");
+    fs::write(place.path("fifo"), "3\n").unwrap();
+    going.wait_for("web terminated after: *(exit status 3*");
+    place.wait_starts("web", 2);
+    let _ = daemon;
+    going.signal(Signal::SIGTERM);
+    going.wait_for("SIGTERM: *");
+    going.signal(Signal::SIGTERM);
+    assert_eq!(going.wait_exit(), 0);
+}
