@@ -20,6 +20,8 @@ mod injected;
 #[path = "adopt/mains.rs"]
 #[expect(dead_code, reason = "as above")]
 mod mains;
+#[path = "faults/moved.rs"]
+mod moved;
 #[path = "faults/shortage.rs"]
 mod shortage;
 

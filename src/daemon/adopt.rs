@@ -209,6 +209,11 @@ impl Legacy {
         }
     }
 
+    /// Whether every service that was kept has found its file.
+    pub(super) fn is_claimed(&self) -> bool {
+        self.kept.is_empty()
+    }
+
     /// Whether there is something for a next going to take up.
     pub(super) fn is_written(&self) -> bool {
         self.ledger.is_some()

@@ -118,6 +118,12 @@ impl Directory {
         }
     }
 
+    /// Which directory is there, and when it or its place changed last.
+    pub fn condition(path: &Path) -> Option<(u64, u64, i64, i64)> {
+        let stat = fs::metadata(path).ok()?;
+        Some((stat.dev(), stat.ino(), stat.ctime(), stat.ctime_nsec()))
+    }
+
     /// Whether somebody tells us of changes.
     pub fn is_watched(&self) -> bool {
         self.inside.is_some()

@@ -18,6 +18,9 @@ const QUIET: Duration = Duration::from_millis(100);
 /// Somebody who never stops writing must not keep everybody else waiting.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// So often a directory is looked through that changes meanwhile.
+const LOOKS: u32 = 8;
+
 /// When the directory is to be read.
 #[derive(Debug, Clone, Copy)]
 pub struct Due {
@@ -91,20 +94,35 @@ impl Daemon {
         self.look_at_order();
     }
 
-    /// Tells `each` what of the directory is not as we know it.
+    /// Tells `each` what of the directory is not as we know it. One that is moved or
+    /// replaced while it is read would seem to have lost its files, so it is read again.
     pub(super) fn compare(&mut self, mut each: impl FnMut(&mut Daemon, Finding)) {
+        if !(0..LOOKS).any(|_| self.look_through(&mut each)) {
+            self.arrears.directory.set(true);
+            self.refuse_directory("it changes while it is read", &mut each);
+        }
+    }
+
+    /// It cannot be read: nothing is known to be gone, so everything keeps running.
+    fn refuse_directory(&mut self, why: &str, each: &mut dyn FnMut(&mut Daemon, Finding)) {
+        let why = format!("Can't open {}: {why}", self.directory.path.display());
+        let decision = Decision::Refuse(why);
+        each(self, Finding { name: String::new(), decision, keys: Vec::new() });
+    }
+
+    /// Reads it once; false if it was another one at the end.
+    fn look_through(&mut self, each: &mut dyn FnMut(&mut Daemon, Finding)) -> bool {
         let path = self.directory.path.clone();
+        let condition = Directory::condition(&path);
         let entries = match Directory::list(&path) {
             Ok(entries) => instances::complete(&path, entries, &self.defaults),
-            Err(_) if self.ends.main.as_ref().is_some_and(|main| main.is_alone) => return,
-            // Nothing is known to be gone, so everything keeps running.
+            Err(_) if self.ends.main.as_ref().is_some_and(|main| main.is_alone) => return true,
             Err(error) => {
                 if sys::is_passing(&error) {
                     self.arrears.directory.set(true);
                 }
-                let why = format!("Can't open {}: {}", path.display(), sys::explain(&error));
-                let decision = Decision::Refuse(why);
-                return each(self, Finding { name: String::new(), decision, keys: Vec::new() });
+                self.refuse_directory(&sys::explain(&error), each);
+                return true;
             }
         };
         self.refused.retain(|name| entries.iter().any(|it| it.name == name));
@@ -128,6 +146,10 @@ impl Daemon {
             };
             missing.retain(|&it| !is_kept(it));
         }
+        let is_complete = missing.is_empty() && self.legacy.is_claimed();
+        if !is_complete && Directory::condition(&path) != condition {
+            return false;
+        }
         let name = |slot: &Slot| self.supervisor.get(*slot).map_or("", |it| &it.name);
         missing.sort_by(|one, other| order(name(other), name(one)));
         for slot in missing {
@@ -145,6 +167,7 @@ impl Daemon {
                 each(self, Finding { name, decision, keys: Vec::new() });
             }
         }
+        true
     }
 
     /// What is new about one entry; an error if it is no file after all.
