@@ -108,6 +108,14 @@ test: static
 	@./tests/need cargo busybox unshare
 	@./tests/run $(BUILT)/going $(FUZZ)
 
+# Everything that can happen to going, at random, for an hour, or SOAK seconds. It
+# prints a seed, by which CHAOS_SEED=N has the same happen again.
+SOAK = 3600
+soak: static
+	@./tests/need cargo
+	GOING_BIN=$(abspath $(BUILT)/going) CHAOS_SECONDS=$(SOAK) \
+		$(CARGO) test --locked --all-features --test chaos whatever -- --nocapture
+
 bench: bench-memory bench-status bench-logs bench-web bench-figures
 
 # Takes half an hour, and wants the machine for itself.
@@ -171,4 +179,4 @@ clean:
 	rm -rf dist tests/fuzz/target
 	$(CARGO) clean
 
-.PHONY: all static where web run check test bench bench-memory bench-status bench-logs bench-web bench-figures install uninstall dist clean
+.PHONY: all static where web run check test soak bench bench-memory bench-status bench-logs bench-web bench-figures install uninstall dist clean

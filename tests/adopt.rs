@@ -12,8 +12,6 @@
 
 mod common;
 
-#[path = "adopt/chaos.rs"]
-mod chaos;
 #[path = "control/client.rs"]
 #[expect(dead_code, reason = "it can more than is needed here")]
 mod client;
