@@ -150,9 +150,7 @@ impl Supervisor {
         if !std::mem::take(&mut self.is_hold_stale) {
             return;
         }
-        let is_special = |it: &Service| it.definition.policy.order.priority != USUAL_PRIORITY;
-        let has_priorities = self.services().any(|(_, it)| is_special(it));
-        self.has_priorities = has_priorities;
+        self.has_priorities = self.has_priorities && self.services().any(|(_, it)| is_special(it));
         let held = std::mem::take(&mut self.held);
         self.turns.extend(held);
     }
@@ -192,6 +190,11 @@ impl Supervisor {
         }
         concerned
     }
+}
+
+/// Whether its priority is another one than that of most.
+pub(super) fn is_special(service: &Service) -> bool {
+    service.definition.policy.order.priority != USUAL_PRIORITY
 }
 
 /// Whether it is about to be started, rather than in the midst of its start.

@@ -5,7 +5,6 @@
 use super::facts::{Event, Moment};
 use super::state::{Stay, Want};
 use super::supervisor::{Slot, Supervisor};
-use crate::config::order::is_meant;
 
 /// Somebody who is to be stopped, or is being stopped.
 #[derive(Debug, Clone, Copy)]
@@ -43,20 +42,25 @@ impl Supervisor {
 
     /// Tells those to stop for whom nobody waits any more.
     pub fn see_off(&mut self, now: Moment) {
-        if self.parting.is_empty() {
+        if !self.has_partings() {
+            // Called after each death: who is gone is left out when somebody asks.
+            while self.parting.last().is_some_and(|it| !self.is_alive(it.slot)) {
+                self.parting.pop();
+            }
             return;
         }
         let mut parting = std::mem::take(&mut self.parting);
-        let is_alive = |it: Slot| self.get(it).is_some_and(|it| it.state.is_alive());
+        let is_alive = |it: Slot| self.is_alive(it);
         // What does not run has nothing to wait for, nor is it waited for.
         parting.retain(|it| it.event.is_some() || is_alive(it.slot));
         let alive = || parting.iter().filter(|it| is_alive(it.slot));
-        let is_unnamed = |it: &Parting| !alive().any(|other| self.names(other.slot, it.slot));
+        let mut named: Vec<_> = alive().flat_map(|it| self.named_by(it.slot)).collect();
+        named.sort_unstable();
+        let is_unnamed = |it: &Parting| named.binary_search(&it.slot).is_err();
         // As at the start, who waits for somebody by name holds up nobody else.
-        let is_last = |it: &Parting| {
-            let mut others = alive().filter(|other| other.event.is_none() || is_unnamed(other));
-            !others.any(|other| self.priority(other.slot) > self.priority(it.slot))
-        };
+        let others = alive().filter(|it| it.event.is_none() || is_unnamed(it));
+        let highest = others.map(|it| self.priority(it.slot)).max();
+        let is_last = |it: &Parting| highest.is_none_or(|most| most <= self.priority(it.slot));
         let is_free = |it: &Parting| !is_alive(it.slot) || is_unnamed(it) && is_last(it);
         let mut told: Vec<_> = parting.iter().map(|it| it.event.is_some() && is_free(it)).collect();
         let is_stopping = parting.iter().any(|it| it.event.is_none());
@@ -75,12 +79,16 @@ impl Supervisor {
         }
     }
 
-    /// Whether the file of `other` has it wait for `slot`.
-    fn names(&self, other: Slot, slot: Slot) -> bool {
-        let (Some(other), Some(it)) = (self.get(other), self.get(slot)) else { return false };
-        let order = &*other.definition.policy.order;
-        other.name != it.name
-            && order.needs.iter().chain(&order.after).any(|name| is_meant(name, &it.name))
+    /// Those for whom the file of this one has it wait.
+    fn named_by(&self, slot: Slot) -> impl Iterator<Item = Slot> {
+        let order = self.get(slot).map(|it| &*it.definition.policy.order);
+        let names = order.into_iter().flat_map(|it| it.needs.iter().chain(&it.after));
+        let all = names.flat_map(|name| self.meant(name)).map(|(it, _)| it);
+        all.filter(move |&it| it != slot)
+    }
+
+    fn is_alive(&self, slot: Slot) -> bool {
+        self.get(slot).is_some_and(|it| it.state.is_alive())
     }
 
     fn priority(&self, slot: Slot) -> u16 {

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 
 use super::facts::{Action, Definition, Event, Moment, Pid, Remains};
-use super::order::is_ready;
+use super::order::{is_ready, is_special};
 use super::parting::Parting;
 use super::service::Service;
 use super::state::{State, Stay, Want};
@@ -56,7 +56,7 @@ pub struct Supervisor {
     pub(super) held: Vec<Slot>,
     /// Whether something has changed for which one of them may wait.
     pub(super) is_hold_stale: bool,
-    /// Whether not all have the same priority.
+    /// Whether not all may have the same priority.
     pub(super) has_priorities: bool,
     /// Those with dependents who want to know that they are ready anew.
     pub(super) renewed: Vec<Slot>,
@@ -188,6 +188,7 @@ impl Supervisor {
     /// Finds a place for a service, unless there is one of its name.
     fn insert(&mut self, service: Box<Service>) -> Option<Slot> {
         let index = self.search(&service.name).err()?;
+        self.has_priorities |= is_special(&service);
         let service = Some(service);
         let slot = match self.slots.iter_mut().enumerate().find(|(_, it)| it.is_none()) {
             Some((free, place)) => {
@@ -208,6 +209,7 @@ impl Supervisor {
     pub fn redefine(&mut self, slot: Slot, definition: Definition) {
         if let Some(service) = self.slots.get_mut(slot.index()).and_then(Option::as_mut) {
             service.definition = definition;
+            self.has_priorities |= is_special(service);
             self.is_hold_stale = true;
         }
     }
