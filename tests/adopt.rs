@@ -19,6 +19,8 @@ mod client;
 mod finding;
 #[path = "adopt/forking.rs"]
 mod forking;
+#[path = "adopt/homeless.rs"]
+mod homeless;
 #[path = "adopt/hostile.rs"]
 mod hostile;
 #[path = "adopt/leftovers.rs"]

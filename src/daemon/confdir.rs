@@ -28,6 +28,10 @@ pub struct Directory {
     inside: Option<WatchDescriptor>,
     /// What it is, or will be, an entry of, where that can change.
     around: Option<WatchDescriptor>,
+    /// The run directory.
+    home: Option<WatchDescriptor>,
+    /// Something happened to that.
+    pub is_home_hit: bool,
 }
 
 /// An entry which might be a service.
@@ -47,7 +51,8 @@ impl Directory {
     /// What inotify_init1(2) says.
     pub fn new(path: PathBuf) -> io::Result<Directory> {
         let inotify = Inotify::init()?;
-        let mut directory = Directory { path, inotify, inside: None, around: None };
+        let (inside, around, home) = (None, None, None);
+        let mut directory = Directory { path, inotify, inside, around, home, is_home_hit: false };
         directory.watch();
         Ok(directory)
     }
@@ -70,6 +75,12 @@ impl Directory {
                 Err(error) => return has_rung || error.kind() != ErrorKind::WouldBlock,
             };
             for event in events {
+                let is_home = self.home.as_ref() == Some(&event.wd);
+                // Of an overflow it is not known what is lost.
+                self.is_home_hit |= is_home || event.mask.contains(EventMask::Q_OVERFLOW);
+                if is_home && self.inside.as_ref() != Some(&event.wd) {
+                    continue;
+                }
                 let is_around = self.around.as_ref() == Some(&event.wd)
                     && self.inside.as_ref() != Some(&event.wd);
                 let is_noise = is_around
@@ -115,6 +126,22 @@ impl Directory {
                 // Gone with its directory, it is removed already.
                 let _ = watches.remove(old);
             }
+        }
+    }
+
+    /// Listens to what is removed from the run directory, and to its own removal.
+    pub fn attend(&mut self, path: &Path) {
+        let mask = WatchMask::DELETE
+            | WatchMask::MOVED_FROM
+            | WatchMask::DELETE_SELF
+            | WatchMask::MOVE_SELF
+            | WatchMask::MASK_ADD
+            | WatchMask::ONLYDIR;
+        let old = self.home.take();
+        self.home = self.inotify.watches().add(path, mask).ok();
+        if let Some(old) = old.filter(|old| self.home.as_ref() != Some(old)) {
+            // Gone with its directory, it is removed already.
+            let _ = self.inotify.watches().remove(old);
         }
     }
 

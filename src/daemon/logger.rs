@@ -119,6 +119,11 @@ impl Place {
         Ok(([listener, journal.into()], connection))
     }
 
+    /// Whether what a going-log works with is where it was put.
+    pub(super) fn is_there(&self) -> bool {
+        ["log", "log-journal"].iter().all(|name| self.run_directory.join(name).exists())
+    }
+
     /// A connection to the socket of a going-log that runs.
     ///
     /// # Errors

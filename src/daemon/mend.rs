@@ -36,6 +36,10 @@ pub(super) struct Arrears {
     /// Pipes for which going-log had no descriptors.
     lacking: Vec<u32>,
     is_lack_told: bool,
+    /// The run directory could not be made anew.
+    pub(super) home: bool,
+    /// That has been said.
+    pub(super) is_homeless: bool,
     /// The pipes of processes that were taken up without them.
     pub(super) pipes: Vec<(Slot, Pid, [u64; 3])>,
 }
@@ -55,6 +59,8 @@ impl Daemon {
             if self.arrears.directory.take() {
                 self.ring();
             }
+            self.directory.is_home_hit |= std::mem::take(&mut self.arrears.home);
+            self.keep_home();
             for (slot, pid, pipes) in std::mem::take(&mut self.arrears.pipes) {
                 let is_it = self.supervisor.find_pid(pid) == Some(slot);
                 if is_it {
@@ -103,6 +109,7 @@ impl Daemon {
     fn owes(&self) -> bool {
         let legacy = &self.legacy;
         self.arrears.directory.get()
+            || self.arrears.home
             || !self.arrears.pipes.is_empty()
             || !self.arrears.lacking.is_empty()
             || legacy.ledger_owed.is_some()
@@ -112,7 +119,7 @@ impl Daemon {
 
     /// Begins the state file if there is none, and writes all of it if any of it could
     /// not be written.
-    fn mend_ledger(&mut self) {
+    pub(super) fn mend_ledger(&mut self) {
         let is_new = self.legacy.ledger_owed.is_some();
         if let Some(directory) = &self.legacy.ledger_owed {
             let Ok(ledger) = Ledger::begin(directory) else { return };

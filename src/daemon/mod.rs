@@ -18,6 +18,7 @@ mod events;
 mod family;
 mod files;
 mod forking;
+mod home;
 mod instances;
 mod listeners;
 mod logger;
@@ -141,6 +142,7 @@ impl Daemon {
         self.read_directory();
         self.take_up_rest(handover);
         self.is_started = true;
+        self.watch_home();
         self.settle();
         sys::stack::shrink();
         while !self.is_over() {

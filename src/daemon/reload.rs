@@ -76,6 +76,7 @@ impl Daemon {
         if self.reread.is_some_and(|due| due.at <= self.now) {
             self.read_directory();
         }
+        self.keep_home();
     }
 
     /// Brings what we know into line with the directory.

@@ -71,6 +71,22 @@ impl RunDirectory {
         Ok(RunDirectory { path: path.to_owned(), lock, is_listening: false })
     }
 
+    /// Makes the directory and the lock anew if they are not those which we made;
+    /// whether that was so.
+    pub fn restore(&mut self) -> Result<bool, Refusal> {
+        if is_same(&self.lock, &self.path.join("lock")) {
+            return Ok(false);
+        }
+        let mut new = RunDirectory::take(&self.path, None)?;
+        std::mem::swap(&mut self.lock, &mut new.lock);
+        Ok(true)
+    }
+
+    /// Whether there is a control socket, which is ours then.
+    pub fn has_socket(&self) -> bool {
+        fs::symlink_metadata(self.path.join("control")).is_ok()
+    }
+
     /// What keeps the lock.
     pub fn lock(&self) -> RawFd {
         self.lock.as_raw_fd()
@@ -109,7 +125,7 @@ impl Drop for RunDirectory {
     /// Leaves no socket on which nobody answers. The lock file stays: removed,
     /// it could be locked by two at a time.
     fn drop(&mut self) {
-        if self.is_listening {
+        if self.is_listening && is_same(&self.lock, &self.path.join("lock")) {
             let _ = fs::remove_file(self.path.join("control"));
         }
     }

@@ -94,6 +94,21 @@ impl Server {
         })
     }
 
+    /// Listens anew if the socket is not there any more; whether that was so.
+    ///
+    /// # Errors
+    /// As for [`Server::new`].
+    pub(super) fn listen_again(&mut self) -> std::io::Result<bool> {
+        if self.run_directory.has_socket() {
+            return Ok(false);
+        }
+        let new = self.run_directory.listen(None)?;
+        listen(&self.registry, new.as_raw_fd(), LISTENER, Interest::READABLE)?;
+        let old = std::mem::replace(&mut self.listener, new);
+        let _ = self.registry.deregister(&mut SourceFd(&old.as_raw_fd()));
+        Ok(true)
+    }
+
     /// When it has something to do by itself.
     pub(super) fn wake_at(&self, now: Moment) -> Option<Moment> {
         if self.has_more { Some(now) } else { self.paused_until }

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use nix::libc;
 use nix::unistd::Uid;
 
+use super::rundir::is_same;
 use super::stat::Stat;
 use crate::supervise::record::{self, BIRTH_AT, Birth, Entry, Header, Record, SIZE};
 use crate::supervise::{Pid, Service};
@@ -123,9 +124,16 @@ impl Ledger {
         fs::rename(self.path.with_file_name("state.new"), &self.path)
     }
 
+    /// Whether what is written would be found by nobody.
+    pub(super) fn is_lost(&self) -> bool {
+        !is_same(&self.file, &self.path)
+    }
+
     /// All is over, and there is nothing to be taken up.
     pub(super) fn remove(&self) {
-        let _ = fs::remove_file(&self.path);
+        if !self.is_lost() {
+            let _ = fs::remove_file(&self.path);
+        }
     }
 
     /// Where a child may write down its birth.

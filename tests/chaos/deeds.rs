@@ -39,6 +39,7 @@ pub fn any(world: &mut World) {
         14 => move_directory(world),
         15 => blow(world, Signal::SIGHUP),
         16 => blow(world, Signal::SIGUSR1),
+        17 => wipe(world),
         _ => small(world),
     }
 }
@@ -284,6 +285,19 @@ fn move_directory(world: &mut World) {
     world.dawdle();
     world.dawdle();
     fs::rename(&away, &path).unwrap();
+}
+
+/// Somebody tidies up what is none of his business.
+fn wipe(world: &mut World) {
+    // One that has not begun yet does not look, and nor does one that is dead.
+    world.order(&["command=ping"]);
+    world.tell("wipe the run directory".to_owned());
+    let path = |name: &str| world.place.path(&format!("run/{name}"));
+    let files = ["lock", "control", "state"].map(path);
+    for file in &files {
+        let _ = fs::remove_file(file);
+    }
+    wait_until("it to be made anew", || files.iter().all(|it| fs::metadata(it).is_ok()));
 }
 
 fn blow(world: &mut World, signal: Signal) {

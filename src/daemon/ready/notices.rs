@@ -95,6 +95,20 @@ impl Daemon {
         path.into_os_string().into_string().map_err(|_| Errno::EILSEQ.into())
     }
 
+    /// Opens the socket anew if it is not there any more; whether that was so.
+    pub(in super::super) fn renew_notices(&mut self) -> bool {
+        let notices = self.readiness.as_ref().and_then(|it| it.notices.as_ref());
+        if notices.is_none_or(|it| it.path.exists()) {
+            return false;
+        }
+        if let Some(readiness) = &mut self.readiness {
+            readiness.notices = None;
+        }
+        // Whoever needs it next is told if it cannot be.
+        let _ = self.open_notices();
+        true
+    }
+
     /// Takes what has been sent.
     pub(super) fn hear_notices(&mut self) {
         let Some(readiness) = &mut self.readiness else { return };
