@@ -12,8 +12,8 @@
 
 mod place;
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
@@ -57,6 +57,11 @@ fn count(file: &Path, key: &str) -> u64 {
     let text = fs::read_to_string(file).unwrap_or_default();
     let mut lines = text.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix(' '));
     lines.next().and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+/// Reads an alarm, so that the next one is heard; whether it can be.
+pub(super) fn hear_alarm(mut alarm: &File) -> bool {
+    alarm.rewind().and_then(|()| alarm.read(&mut [0; 256])).is_ok()
 }
 
 /// The groups inside of this one, which are all of its directories.
@@ -107,6 +112,13 @@ impl Cgroups {
         let all: u64 = fs::read_to_string(path.join("memory.current")).ok()?.trim().parse().ok()?;
         let files = ["inactive_file", "active_file"].map(|it| count(&path.join("memory.stat"), it));
         Some(files.into_iter().fold(all, u64::saturating_sub))
+    }
+
+    /// What the kernel tells when it has more memory than it may have for long; heard
+    /// by `EPOLLPRI`, and again when it was read.
+    pub(super) fn alarm(&self, slot: Slot, service: &str) -> Option<File> {
+        let alarm = File::open(self.path(slot, service)?.join("memory.events")).ok()?;
+        hear_alarm(&alarm).then_some(alarm)
     }
 
     /// Everybody in it.
@@ -183,6 +195,10 @@ impl Cgroups {
             if let Err(error) = done.and_then(|()| write(&file, &value)) {
                 lacks.push(Fault { step: Step::Cgroup(which), errno: errno(&error) });
             }
+        }
+        // The kernel tells when it is reached. Where it cannot, we look.
+        if let (None, Some(max)) = (spec.cgroup.memory_high, spec.policy.care.minding.max_memory) {
+            let _ = write(&path.join("memory.high"), &max.to_string());
         }
         lacks
     }

@@ -5,10 +5,15 @@
 //! What is asked of a run is over with it: what a check of the last one would say
 //! nobody hears. A service that is taken up begins anew, too.
 
-use std::fs;
+use std::fs::{self, File};
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 
+use mio::unix::SourceFd;
+use mio::{Interest, Token};
+
 use super::Daemon;
+use super::cgroup::hear_alarm;
 use super::errands::{End, Order, Purpose};
 use super::events::millis;
 use super::family::Head;
@@ -22,6 +27,10 @@ use crate::supervise::{Event, Moment, Pid, Service, Slot, State};
 /// Often enough for what grows, and seldom enough for those who count wake-ups.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
+/// Alarms are known by the number of the service beyond this: above all sockets that
+/// start services, below all clients.
+const ALARMS: usize = 1 << 27;
+
 /// A service that is looked after.
 pub(super) struct Mind {
     slot: Slot,
@@ -31,6 +40,8 @@ pub(super) struct Mind {
     check_at: Option<Moment>,
     /// When its memory is looked at.
     look_at: Option<Moment>,
+    /// By which the kernel tells that it may have too much, where it does.
+    alarm: Option<File>,
     health: Health,
     /// What was wrong with it last, also in an earlier run, and when.
     ill: Option<(Box<str>, Moment)>,
@@ -48,6 +59,24 @@ enum Health {
 }
 
 impl Mind {
+    /// Nothing is known of it yet.
+    fn of(slot: Slot) -> Mind {
+        Mind {
+            slot,
+            run: None,
+            check_at: None,
+            look_at: None,
+            alarm: None,
+            health: Health::Unknown,
+            ill: None,
+            is_told: false,
+        }
+    }
+
+    fn token(&self) -> Token {
+        Token(ALARMS.saturating_add(self.slot.index()))
+    }
+
     /// Another run, or none.
     fn begin(&mut self, run: Option<(Pid, Moment)>, minding: &Minding, now: Moment) {
         self.run = run;
@@ -91,16 +120,14 @@ impl Daemon {
         }
         let mut index = self.minds.iter().position(|it| it.slot == slot);
         if index.is_none() && is_minded {
-            let (health, is_told) = (Health::Unknown, false);
-            let mind =
-                Mind { slot, run: None, check_at: None, look_at: None, health, ill: None, is_told };
             index = Some(self.minds.len());
-            self.minds.push(mind);
+            self.minds.push(Mind::of(slot));
         }
         let Some(mind) = index.and_then(|index| self.minds.get_mut(index)) else { return };
         if !is_minded || mind.run != run {
             mind.begin(run, &minding, self.now);
             let name = service.name.clone();
+            self.set_alarm(slot);
             self.errands.cancel(Purpose::Health, &name);
         }
         if !is_minded {
@@ -114,8 +141,31 @@ impl Daemon {
         self.mind(slot, false);
     }
 
+    /// Has the kernel tell when a service that runs has too much memory, if it can.
+    fn set_alarm(&mut self, slot: Slot) {
+        let name = self.supervisor.get(slot).map(|it| it.name.clone()).unwrap_or_default();
+        let Some(mind) = self.minds.iter_mut().find(|it| it.slot == slot) else { return };
+        if let Some(old) = mind.alarm.take() {
+            // A child that is not its program yet may have a copy (epoll(7)).
+            let _ = self.poll.registry().deregister(&mut SourceFd(&old.as_raw_fd()));
+        }
+        if mind.look_at.is_none() {
+            return;
+        }
+        let Some(alarm) = self.cgroups.alarm(slot, &name) else { return };
+        let (fd, interest) = (alarm.as_raw_fd(), Interest::PRIORITY);
+        // Without memory for the watch we look now and then, as ever.
+        let _ = self.poll.registry().register(&mut SourceFd(&fd), mind.token(), interest);
+        mind.alarm = Some(alarm);
+    }
+
     /// Does what is due.
     pub(super) fn look_after_services(&mut self) {
+        for mind in self.minds.iter_mut().filter(|it| self.heard.contains(&it.token().0)) {
+            // What was told so far is read, or the next alarm would not be heard.
+            let is_alarm = mind.alarm.as_ref().is_some_and(hear_alarm);
+            mind.look_at = mind.look_at.map(|at| if is_alarm { self.now } else { at });
+        }
         for index in 0..self.minds.len() {
             // Nobody is added or leaves meanwhile.
             let Some(mind) = self.minds.get(index) else { return };

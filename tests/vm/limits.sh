@@ -37,6 +37,25 @@ goingctl why --json eater | grep -q '"out_of_memory": *true' || fail "json does 
 goingctl disable eater >/dev/null
 wait_until "test ! -e $base/eater.service"
 
+# The kernel tells who has too much memory, long before anybody would look: that is
+# ten seconds after the start, and the other one has run for eight by then.
+service lasting <<'END'
+cmd=sleep 1000
+max-runtime=8s
+END
+service hungry <<'END'
+cmd=tail /dev/zero
+cgroup=yes
+max-memory=30M
+END
+wait_until 'grep -q "hungry: has .*M of memory, more than 30M (max-memory), restarting" /tmp/report'
+wait_until 'grep -q "lasting: has run for 8s" /tmp/report'
+first=$(grep -e '(max-memory), restarting' -e 'lasting: has run' /tmp/report | head -n 1)
+case $first in *hungry*) ;; *) fail "hungry was found by looking" ;; esac
+test "$(cat $base/hungry.service/memory.high)" = 31457280 || fail "no alarm is set"
+goingctl disable hungry lasting >/dev/null
+wait_until "test ! -e $base/hungry.service"
+
 # A fork bomb stays inside.
 service forks <<'END'
 cmd=sh -c '(while :; do sleep 999 & done); exec sleep 999'
