@@ -52,6 +52,8 @@ struct Person {
 pub struct Census {
     us: Pid,
     all: Vec<Person>,
+    /// Those in there who are no main processes: few, where these are many.
+    others: Vec<usize>,
     /// Some may be there who could not be looked at.
     is_blind: bool,
 }
@@ -66,7 +68,7 @@ impl Census {
     pub fn take(is_main: impl Fn(Pid) -> bool) -> Census {
         let us = Pid(i32::try_from(std::process::id()).unwrap_or(0));
         let person = |stat| Person { stat, ancestor: None, is_of_main: false, service: None };
-        let mut census = Census { us, all: Vec::new(), is_blind: false };
+        let mut census = Census { us, all: Vec::new(), others: Vec::new(), is_blind: false };
         let entries = fs::read_dir("/proc");
         census.is_blind = entries.as_ref().is_err_and(sys::is_passing);
         for entry in entries.into_iter().flatten() {
@@ -85,6 +87,9 @@ impl Census {
             if let Some(it) = census.all.get_mut(index) {
                 it.ancestor = ancestor;
                 it.is_of_main = ancestor.is_some_and(&is_main);
+                if !is_main(it.stat.pid) {
+                    census.others.push(index);
+                }
                 if ancestor.is_some() && !it.is_of_main {
                     it.service = service_of(it.stat.pid, None);
                 }
@@ -177,7 +182,10 @@ impl Census {
     /// Who of the family of `head` is alive.
     fn members(&self, head: &Head) -> impl Iterator<Item = &Stat> {
         let is_meant = |it: &Stat| head.whom != Whom::Strays || it.group != head.pid;
-        let all = self.all.iter().filter(move |it| is_meant(&it.stat));
+        // No main process is of another's family.
+        let others = self.others.iter().filter_map(|&index| self.all.get(index));
+        let main = self.find(head.pid).filter(|it| it.ancestor == Some(head.pid) && it.is_of_main);
+        let all = main.into_iter().chain(others).filter(move |it| is_meant(&it.stat));
         all.filter(|it| self.is_relative(it, head)).map(|it| &it.stat)
     }
 

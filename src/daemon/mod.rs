@@ -178,13 +178,17 @@ impl Daemon {
     }
 
     /// One SIGCHLD may stand for many deaths, so asks until nobody is left; only
-    /// then is it known who of a group has survived the main process.
+    /// then is it known who of a group has survived the main process. Nobody is asked
+    /// for without one, for the kernel looks at all children, but in the first turn:
+    /// who started us may have left us somebody.
     fn reap(&mut self) {
         // Whose last words they were is known until then.
         self.hear_readiness();
-        let mut dead: Vec<_> = std::iter::from_fn(processes::reap).collect();
+        let may_have_any = self.heard.contains(&SIGNALS) || self.turns == 1;
+        let dead = std::iter::from_fn(|| may_have_any.then(processes::reap).flatten());
+        let mut dead: Vec<_> = dead.collect();
         dead.extend(self.adopted_dead());
-        self.rest.census = None;
+        (self.rest.census, self.rest.has_no_strangers) = (None, None);
         for (pid, exit) in dead {
             self.hear(pid, true);
             match self.supervisor.find_pid(pid) {

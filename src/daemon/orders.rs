@@ -5,7 +5,7 @@ use nix::libc;
 use super::main_command::MainCommand;
 use super::pidfile::Pidfile;
 use super::report::{Level, report};
-use super::{Daemon, family};
+use super::{Daemon, SIGNALS, family};
 use crate::config::{Signal, line_of};
 use crate::supervise::{Death, Exit, Outcome, Service, Slot};
 
@@ -36,6 +36,9 @@ impl Daemon {
     /// What the signals since the last turn ask for. SIGCHLD is among them, which
     /// is why this comes before the reaping, and obeying after it.
     pub(super) fn read_signals(&mut self) -> Vec<u32> {
+        if !self.heard.contains(&SIGNALS) {
+            return Vec::new();
+        }
         let signals = std::iter::from_fn(|| {
             // The poll tells of them once, so nothing may keep us from reading all.
             let mut tries = 0..TRIES;

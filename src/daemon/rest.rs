@@ -14,6 +14,8 @@ use crate::sys::processes;
 pub(super) struct Rest {
     /// Everybody, as seen in this turn.
     pub(super) census: Option<Census>,
+    /// Whether we have no children but main processes and errands, in this turn.
+    pub(super) has_no_strangers: Option<bool>,
     /// Services of which something outlived its main process, and whether all of that
     /// was told to stop.
     pub(super) clearing: Vec<(Slot, bool)>,
@@ -112,11 +114,29 @@ impl Daemon {
             // Whom we reap, the kernel counts.
             Whom::Group if self.legacy.mark_of(pid).is_none() => true,
             Whom::Group | Whom::All | Whom::Strays => {
+                if self.is_childless(slot, pid) {
+                    return false;
+                }
                 self.look();
                 let head = self.head(slot, pid);
                 self.rest.census.as_ref().zip(head).is_some_and(|(census, head)| census.has(&head))
             }
         }
+    }
+
+    /// Whether nobody can be left of a main process that is dead, as far as can be known
+    /// without a look at everybody: what it left is our child by now, or descends from one.
+    fn is_childless(&mut self, slot: Slot, pid: Pid) -> bool {
+        let name = self.supervisor.get(slot).map_or("", |it| &it.name);
+        let is_plain = self.legacy.mark_of(pid).is_none()
+            && !self.rest.relatives.iter().any(|it| it.0 == slot)
+            && self.cgroups.path(slot, name).is_none();
+        is_plain
+            && *self.rest.has_no_strangers.get_or_insert_with(|| {
+                let is_known =
+                    |&it: &Pid| self.supervisor.find_pid(it).is_some() || self.errands.has(it);
+                processes::children().is_some_and(|all| all.iter().all(is_known))
+            })
     }
 
     /// Tells the services whose last leftover is gone. Looked for in every turn, for

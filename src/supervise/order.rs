@@ -176,6 +176,9 @@ impl Supervisor {
     /// be done about it.
     pub fn take_concerned(&mut self) -> Vec<(Slot, Slot, OnNeed)> {
         let mut concerned = Vec::new();
+        if !self.has_dependents {
+            self.renewed.clear();
+        }
         for need in std::mem::take(&mut self.renewed) {
             let Some(name) = self.get(need).map(|it| &*it.name) else { continue };
             for (slot, service) in self.services() {
@@ -193,7 +196,7 @@ impl Supervisor {
 }
 
 /// Whether its priority is another one than that of most.
-pub(super) fn is_special(service: &Service) -> bool {
+fn is_special(service: &Service) -> bool {
     service.definition.policy.order.priority != USUAL_PRIORITY
 }
 

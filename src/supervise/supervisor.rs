@@ -5,10 +5,11 @@
 use std::collections::VecDeque;
 
 use super::facts::{Action, Definition, Event, Moment, Pid, Remains};
-use super::order::{is_ready, is_special};
+use super::order::is_ready;
 use super::parting::Parting;
 use super::service::Service;
 use super::state::{State, Stay, Want};
+use crate::config::order::{OnNeed, Order, USUAL_PRIORITY};
 
 /// A service's place, its own until it is forgotten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,13 +59,15 @@ pub struct Supervisor {
     pub(super) is_hold_stale: bool,
     /// Whether not all may have the same priority.
     pub(super) has_priorities: bool,
+    /// Whether anybody may want to know that one it needs is ready anew.
+    pub(super) has_dependents: bool,
     /// Those with dependents who want to know that they are ready anew.
     pub(super) renewed: Vec<Slot>,
     /// Who is to be stopped, or is being stopped, one after another.
     pub(super) parting: Vec<Parting>,
     outcomes: VecDeque<Outcome>,
-    deadline: Option<Moment>,
-    is_deadline_stale: bool,
+    /// Who has a deadline, the earliest first: few of a thousand, most of the time.
+    due: Vec<(Moment, Slot)>,
     is_closing: bool,
     /// The one that all others need until they are gone.
     last: Option<Slot>,
@@ -82,11 +85,11 @@ impl Supervisor {
             held: Vec::new(),
             is_hold_stale: false,
             has_priorities: false,
+            has_dependents: false,
             renewed: Vec::new(),
             parting: Vec::new(),
             outcomes: VecDeque::new(),
-            deadline: None,
-            is_deadline_stale: false,
+            due: Vec::new(),
             is_closing: false,
             last: None,
             // Xorshift stays at zero for ever if it starts there.
@@ -172,7 +175,7 @@ impl Supervisor {
         // Told even if nothing changed, so that it is written down again.
         let has_died = service.has_died;
         self.outcomes.push_back(Outcome { slot, before, after, action, has_died });
-        self.note_deadline(None, after.deadline());
+        self.note_deadline(slot, None, after.deadline());
         self.note_pid(slot, None, after.pid());
         if after.awaits_turn() {
             self.turns.push_back(slot);
@@ -188,7 +191,7 @@ impl Supervisor {
     /// Finds a place for a service, unless there is one of its name.
     fn insert(&mut self, service: Box<Service>) -> Option<Slot> {
         let index = self.search(&service.name).err()?;
-        self.has_priorities |= is_special(&service);
+        self.note_order(&service.definition.policy.order);
         let service = Some(service);
         let slot = match self.slots.iter_mut().enumerate().find(|(_, it)| it.is_none()) {
             Some((free, place)) => {
@@ -207,11 +210,16 @@ impl Supervisor {
 
     /// Gives a service another definition; what follows from that is an event.
     pub fn redefine(&mut self, slot: Slot, definition: Definition) {
+        self.note_order(&definition.policy.order);
         if let Some(service) = self.slots.get_mut(slot.index()).and_then(Option::as_mut) {
             service.definition = definition;
-            self.has_priorities |= is_special(service);
             self.is_hold_stale = true;
         }
+    }
+
+    fn note_order(&mut self, order: &Order) {
+        self.has_priorities |= order.priority != USUAL_PRIORITY;
+        self.has_dependents |= order.on_need != OnNeed::Nothing;
     }
 
     /// Drops a service of which nothing is left.
@@ -222,6 +230,7 @@ impl Supervisor {
         self.held.retain(|&it| it != slot);
         self.renewed.retain(|&it| it != slot);
         self.parting.retain(|it| it.slot != slot);
+        self.due.retain(|it| it.1 != slot);
         self.is_hold_stale = true;
         self.outcomes.retain(|it| it.slot != slot);
         if let Some(place) = self.slots.get_mut(slot.index()) {
@@ -258,12 +267,13 @@ impl Supervisor {
         if !was_ready && is_ready(service) {
             self.renewed.push(slot);
         }
-        self.is_hold_stale = true;
+        // Nobody can be started because another one is about to be.
+        self.is_hold_stale |= before == after || !matches!(after, State::Starting { .. });
         self.outcomes.push_back(Outcome { slot, before, after, action, has_died });
         if before != after {
             // More time for the same is no change.
             service.changed_at = if before.is_like(&after) { service.changed_at } else { now };
-            self.note_deadline(before.deadline(), after.deadline());
+            self.note_deadline(slot, before.deadline(), after.deadline());
             self.note_pid(slot, before.pid(), after.pid());
             if after.awaits_turn() {
                 self.turns.push_back(slot);
@@ -271,13 +281,19 @@ impl Supervisor {
         }
     }
 
-    /// Lowers the deadline, or has it looked for again when it was this one's.
-    fn note_deadline(&mut self, before: Option<Moment>, after: Option<Moment>) {
-        self.is_deadline_stale |= before.is_some() && before == self.deadline;
-        self.deadline = match (self.deadline, after) {
-            (Some(all), Some(this)) => Some(all.min(this)),
-            (all, this) => all.or(this),
-        };
+    fn note_deadline(&mut self, slot: Slot, before: Option<Moment>, after: Option<Moment>) {
+        if before == after {
+            return;
+        }
+        if let Some(Ok(index)) = before.map(|at| self.due.binary_search(&(at, slot))) {
+            self.due.remove(index);
+        }
+        if let Some((Err(index), at)) = after.map(|at| (self.due.binary_search(&(at, slot)), at)) {
+            self.due.insert(index, (at, slot));
+        }
+        if self.due.is_empty() {
+            self.due.shrink_to(FEW);
+        }
     }
 
     fn note_pid(&mut self, slot: Slot, before: Option<Pid>, after: Option<Pid>) {
@@ -335,23 +351,19 @@ impl Supervisor {
             self.last = None;
             self.step(last, Event::Leave(Stay::Closing), now);
         }
-        if self.deadline().is_none_or(|deadline| now < deadline) {
-            return;
-        }
-        for index in 0..self.slots.len() {
-            let due = self.get(Slot::of(index)).and_then(|it| it.state.deadline());
-            if due.is_some_and(|due| due <= now) {
-                self.step(Slot::of(index), Event::Tick, now);
+        let due: Vec<_> = self.due.iter().take_while(|it| it.0 <= now).map(|it| it.1).collect();
+        for slot in due {
+            // What one comes to may be the end of another one's wait.
+            let is_due = |it: &Service| it.state.deadline().is_some_and(|due| due <= now);
+            if self.get(slot).is_some_and(is_due) {
+                self.step(slot, Event::Tick, now);
             }
         }
     }
 
     /// When the next thing is to happen by itself.
-    pub fn deadline(&mut self) -> Option<Moment> {
-        if std::mem::take(&mut self.is_deadline_stale) {
-            self.deadline = self.slots.iter().flatten().filter_map(|it| it.state.deadline()).min();
-        }
-        self.deadline
+    pub fn deadline(&self) -> Option<Moment> {
+        self.due.first().map(|it| it.0)
     }
 
     /// Stops everything, those first that nobody waits for; a second call kills it.

@@ -1,6 +1,7 @@
 //! Processes that are ours: how they ended, and signals to them. A pid is used
 //! only until its process is reaped, or for a group while it has members.
 
+use std::fs;
 use std::io;
 use std::mem::MaybeUninit;
 
@@ -70,6 +71,16 @@ pub fn is_group_alive(group: Pid) -> bool {
 /// Whether there is such a process, dead and unreaped ones included.
 pub fn is_there(pid: Pid) -> bool {
     kill(pid.0, 0).map_or_else(|error| error.raw_os_error() != Some(libc::ESRCH), |()| true)
+}
+
+/// Our children, dead ones that nobody reaped included; `None` where the kernel does not
+/// tell (proc_pid_children(5)). Only we reap them, so none can be overlooked because
+/// another one goes away meanwhile. That our services' children become ours when their
+/// parents die is what [`become_subreaper`] is for.
+pub fn children() -> Option<Vec<Pid>> {
+    let us = std::process::id();
+    let text = fs::read_to_string(format!("/proc/self/task/{us}/children")).ok()?;
+    text.split_ascii_whitespace().map(|it| it.parse().ok().map(Pid)).collect()
 }
 
 /// Makes us the parent of what our services leave behind (PR_SET_CHILD_SUBREAPER
