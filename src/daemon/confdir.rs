@@ -15,6 +15,7 @@ use nix::unistd::Uid;
 
 use crate::config::grammar::visible;
 use crate::config::names::{self, Name};
+use crate::supervise::Moment;
 
 /// Beyond this a file is no service file but a mistake.
 const MAX_FILE: u64 = 1 << 20;
@@ -23,6 +24,8 @@ const MAX_FILE: u64 = 1 << 20;
 pub struct Directory {
     /// Where it is.
     pub path: PathBuf,
+    /// When it was read last.
+    pub read_at: Option<Moment>,
     inotify: Inotify,
     /// The directory itself, while it is there.
     inside: Option<WatchDescriptor>,
@@ -32,6 +35,20 @@ pub struct Directory {
     home: Option<WatchDescriptor>,
     /// Something happened to that.
     pub is_home_hit: bool,
+}
+
+/// What the doorbell tells of the listing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Ring {
+    /// It is what it was.
+    None,
+    /// Something became of files which were set aside, as those are that are moved into
+    /// their place when they are whole.
+    Aside,
+    /// Files were moved into it: nobody is writing.
+    Whole,
+    /// Something is another thing.
+    Other,
 }
 
 /// An entry which might be a service.
@@ -52,7 +69,8 @@ impl Directory {
     pub fn new(path: PathBuf) -> io::Result<Directory> {
         let inotify = Inotify::init()?;
         let (inside, around, home) = (None, None, None);
-        let mut directory = Directory { path, inotify, inside, around, home, is_home_hit: false };
+        let mut directory =
+            Directory { path, read_at: None, inotify, inside, around, home, is_home_hit: false };
         directory.watch();
         Ok(directory)
     }
@@ -62,9 +80,9 @@ impl Directory {
         self.inotify.as_raw_fd()
     }
 
-    /// Reads all events; whether any of them can have changed the listing.
-    pub fn has_rung(&mut self) -> bool {
-        let mut has_rung = false;
+    /// Reads all events, and tells what they can have changed.
+    pub fn has_rung(&mut self) -> Ring {
+        let mut ring = Ring::None;
         // Space for three events with the longest names there can be (inotify(7)).
         let mut buffer = [0; 1024];
         loop {
@@ -72,7 +90,8 @@ impl Directory {
                 Ok(events) => events,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 // What cannot be read may have been a ring, and rings but once.
-                Err(error) => return has_rung || error.kind() != ErrorKind::WouldBlock,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return ring,
+                Err(_) => return Ring::Other,
             };
             for event in events {
                 let is_home = self.home.as_ref() == Some(&event.wd);
@@ -81,14 +100,21 @@ impl Directory {
                 if is_home && self.inside.as_ref() != Some(&event.wd) {
                     continue;
                 }
-                let is_around = self.around.as_ref() == Some(&event.wd)
-                    && self.inside.as_ref() != Some(&event.wd);
+                let is_inside = self.inside.as_ref() == Some(&event.wd);
+                let is_around = self.around.as_ref() == Some(&event.wd) && !is_inside;
                 let is_noise = is_around
                     && !event.mask.contains(EventMask::IGNORED)
                     && event
                         .name
                         .is_some_and(|name| !self.path.ancestors().any(|it| it.ends_with(name)));
-                has_rung |= !is_noise;
+                let is_aside = event.name.is_some_and(|name| names::is_aside(name.as_bytes()));
+                let is_whole = event.mask.contains(EventMask::MOVED_TO);
+                ring = ring.max(match (is_inside, is_aside, is_whole) {
+                    _ if is_noise => Ring::None,
+                    (true, true, _) => Ring::Aside,
+                    (true, false, true) => Ring::Whole,
+                    _ => Ring::Other,
+                });
             }
         }
     }
@@ -253,4 +279,33 @@ fn read_all(file: File) -> io::Result<Vec<u8>> {
         return Err(io::Error::other("it is larger than 1 MiB"));
     }
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_moved_into_its_place_is_told_from_one_that_is_written() {
+        let path = std::env::temp_dir().join(format!("going-confdir-{}", std::process::id()));
+        fs::create_dir(&path).unwrap();
+        let mut directory = Directory::new(path.clone()).unwrap();
+        let file = |name| path.join(name);
+        let mv = |from, to| fs::rename(file(from), file(to)).unwrap();
+        assert_eq!(directory.has_rung(), Ring::None);
+        fs::write(file(".web.new"), "cmd=a").unwrap();
+        assert_eq!(directory.has_rung(), Ring::Aside);
+        mv(".web.new", "web");
+        assert_eq!(directory.has_rung(), Ring::Whole);
+        // An editor which keeps the old one is about to write the new one.
+        mv("web", "web~");
+        assert_eq!(directory.has_rung(), Ring::Other);
+        fs::write(file("web"), "cmd=b").unwrap();
+        assert_eq!(directory.has_rung(), Ring::Other);
+        mv("web~", "other");
+        fs::write(file("web"), "cmd=c").unwrap();
+        assert_eq!(directory.has_rung(), Ring::Other, "one is whole, the other is being written");
+        fs::remove_dir_all(&path).unwrap();
+        assert_eq!(directory.has_rung(), Ring::Other);
+    }
 }

@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::confdir::{Directory, Entry};
+use super::confdir::{Directory, Entry, Ring};
 use super::report::{Level, report};
 use super::{DOORBELL, Daemon, instances, logger, sys};
 use crate::config::instances::{self as templates, order};
@@ -28,6 +28,8 @@ pub struct Due {
     pub at: Moment,
     /// When, at the latest.
     latest: Moment,
+    /// Nothing but what was set aside has changed.
+    is_calm: bool,
 }
 
 /// What a file that is not as we know it calls for.
@@ -58,7 +60,7 @@ impl Due {
     /// When it is due after one more ring.
     pub fn ring(due: Option<Due>, now: Moment) -> Due {
         let latest = due.map_or(now.after(PATIENCE), |due| due.latest);
-        Due { at: now.after(QUIET).min(latest), latest }
+        Due { at: now.after(QUIET).min(latest), latest, is_calm: false }
     }
 }
 
@@ -70,8 +72,21 @@ impl Daemon {
 
     /// Hears the doorbell, and reads the directory if it is time.
     pub(super) fn reread_directory(&mut self) {
-        if self.heard.contains(&DOORBELL) && self.directory.has_rung() {
-            self.ring();
+        if self.heard.contains(&DOORBELL) {
+            let is_calm = self.reread.is_none_or(|due| due.is_calm);
+            let is_rested = self.directory.read_at.is_none_or(|at| at.after(QUIET) <= self.now);
+            match self.directory.has_rung() {
+                Ring::None => {}
+                // Unless there come many, one after the other.
+                Ring::Whole if is_calm && is_rested => {
+                    self.reread = Some(Due { at: self.now, latest: self.now, is_calm });
+                }
+                ring @ (Ring::Aside | Ring::Whole | Ring::Other) => {
+                    self.ring();
+                    let is_calm = is_calm && ring == Ring::Aside;
+                    self.reread = self.reread.map(|due| Due { is_calm, ..due });
+                }
+            }
         }
         if self.reread.is_some_and(|due| due.at <= self.now) {
             self.read_directory();
@@ -81,7 +96,7 @@ impl Daemon {
 
     /// Brings what we know into line with the directory.
     pub(super) fn read_directory(&mut self) {
-        self.reread = None;
+        (self.reread, self.directory.read_at) = (None, Some(self.now));
         if self.supervisor.is_closing() {
             return;
         }
@@ -128,6 +143,7 @@ impl Daemon {
         };
         self.refused.retain(|name| entries.iter().any(|it| it.name == name));
         let mut missing: Vec<_> = self.supervisor.services().map(|(slot, _)| slot).collect();
+        let mut kept = Vec::new();
         for entry in entries {
             let slot = self.supervisor.find(&entry.name);
             match self.examine(&path, &entry, slot) {
@@ -140,13 +156,13 @@ impl Daemon {
             }
             // What a template asked for is not gone while nobody can read that.
             let is_refused = entry.refusal.is_some() && templates::is_template(&entry.name);
-            let is_kept = |it: Slot| {
-                let service = self.supervisor.get(it).filter(|_| is_refused);
-                Some(it) == slot
-                    || service.is_some_and(|it| templates::is_of(&it.name, &entry.name))
-            };
-            missing.retain(|&it| !is_kept(it));
+            let services = self.supervisor.services().filter(|_| is_refused);
+            let made = services.filter(|(_, it)| templates::is_of(&it.name, &entry.name));
+            // Who has come just now may have the place of one that was there before.
+            let own = slot.or_else(|| self.supervisor.find(&entry.name));
+            made.map(|(it, _)| it).chain(own).for_each(|it| mark(&mut kept, it));
         }
+        missing.retain(|it| kept.get(it.index()) != Some(&true));
         let is_complete = missing.is_empty() && self.legacy.is_claimed();
         if !is_complete && Directory::condition(&path) != condition {
             return false;
@@ -324,6 +340,13 @@ impl Daemon {
             self.supervisor.step(slot, Event::Restart, self.now);
         }
     }
+}
+
+/// Marks one by the number of its slot, for there may be thousands.
+fn mark(kept: &mut Vec<bool>, slot: Slot) {
+    let index = slot.index();
+    kept.resize(kept.len().max(index.saturating_add(1)), false);
+    kept.get_mut(index).into_iter().for_each(|it| *it = true);
 }
 
 /// Complaints as people and editors like them: `FILE:LINE: message`.

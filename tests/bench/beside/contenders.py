@@ -120,7 +120,7 @@ class Scanned(Contender):
         return lambda: folder.rename(life.place / f"service/s{number}")
 
     def all(self, life):
-        return [f"service/s{number}" for number in range(life.count)]
+        return [f"service/{it.name}" for it in (life.place / "service").glob("s[0-9]*")]
 
 
 class Runit(Scanned):
