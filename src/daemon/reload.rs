@@ -158,6 +158,9 @@ impl Daemon {
             let is_refused = entry.refusal.is_some() && templates::is_template(&entry.name);
             let services = self.supervisor.services().filter(|_| is_refused);
             let made = services.filter(|(_, it)| templates::is_of(&it.name, &entry.name));
+            if missing.is_empty() {
+                continue;
+            }
             // Who has come just now may have the place of one that was there before.
             let own = slot.or_else(|| self.supervisor.find(&entry.name));
             made.map(|(it, _)| it).chain(own).for_each(|it| mark(&mut kept, it));

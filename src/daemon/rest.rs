@@ -73,7 +73,8 @@ impl Daemon {
     /// somebody was is not known any more when the parent is dead.
     pub(super) fn get_to_know(&mut self, slot: Slot, pid: Pid) {
         let is_far = self.supervisor.get(slot).is_some_and(|it| it.reach() == Whom::All);
-        if !is_far {
+        // Who has no children, while nobody is left of those who had, has nobody.
+        if !is_far || self.is_alone(slot, pid) && processes::is_childless(pid) {
             return;
         }
         self.look();
@@ -114,7 +115,7 @@ impl Daemon {
             // Whom we reap, the kernel counts.
             Whom::Group if self.legacy.mark_of(pid).is_none() => true,
             Whom::Group | Whom::All | Whom::Strays => {
-                if self.is_childless(slot, pid) {
+                if self.is_alone(slot, pid) {
                     return false;
                 }
                 self.look();
@@ -124,9 +125,10 @@ impl Daemon {
         }
     }
 
-    /// Whether nobody can be left of a main process that is dead, as far as can be known
-    /// without a look at everybody: what it left is our child by now, or descends from one.
-    fn is_childless(&mut self, slot: Slot, pid: Pid) -> bool {
+    /// Whether nobody can be there of a main process but what descends from it now, as far
+    /// as can be known without a look at everybody: what it left is our child by now, or
+    /// descends from one.
+    fn is_alone(&mut self, slot: Slot, pid: Pid) -> bool {
         let name = self.supervisor.get(slot).map_or("", |it| &it.name);
         let is_plain = self.legacy.mark_of(pid).is_none()
             && !self.rest.relatives.iter().any(|it| it.0 == slot)

@@ -74,12 +74,30 @@ pub fn is_there(pid: Pid) -> bool {
 }
 
 /// Our children, dead ones that nobody reaped included; `None` where the kernel does not
-/// tell (proc_pid_children(5)). Only we reap them, so none can be overlooked because
-/// another one goes away meanwhile. That our services' children become ours when their
-/// parents die is what [`become_subreaper`] is for.
+/// tell. Only we reap them, so none can be overlooked because another one goes away
+/// meanwhile. That our services' children become ours when their parents die is what
+/// [`become_subreaper`] is for.
 pub fn children() -> Option<Vec<Pid>> {
-    let us = std::process::id();
-    let text = fs::read_to_string(format!("/proc/self/task/{us}/children")).ok()?;
+    let us = Pid(i32::try_from(std::process::id()).ok()?);
+    children_of(us, us)
+}
+
+/// Whether a process has no children, as far as can be known.
+pub fn is_childless(pid: Pid) -> bool {
+    let threads = fs::read_dir(format!("/proc/{}/task", pid.0));
+    let mut threads = threads.into_iter().flatten();
+    let mut is_seen = false;
+    let are_all = threads.all(|thread| {
+        is_seen = true;
+        let thread = thread.ok().and_then(|it| it.file_name().to_str()?.parse().ok().map(Pid));
+        thread.and_then(|it| children_of(pid, it)).is_some_and(|it| it.is_empty())
+    });
+    is_seen && are_all
+}
+
+/// The children that a thread has made (proc_pid_children(5)).
+fn children_of(pid: Pid, thread: Pid) -> Option<Vec<Pid>> {
+    let text = fs::read_to_string(format!("/proc/{}/task/{}/children", pid.0, thread.0)).ok()?;
     text.split_ascii_whitespace().map(|it| it.parse().ok().map(Pid)).collect()
 }
 
