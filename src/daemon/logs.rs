@@ -380,10 +380,17 @@ impl Daemon {
         let logs = self.logs.as_ref()?;
         let pipe = logs.pipes.iter().find(|it| it.id == id)?;
         let (name, spec) = match pipe.slot {
-            Some(slot) => (&self.supervisor.get(slot)?.name, self.spec(slot).unwrap_or_default()),
-            None => (&logs.gone.iter().find(|it| it.0 == id)?.1, Spec::default()),
+            Some(slot) => (&self.supervisor.get(slot)?.name, self.spec(slot)),
+            None => (&logs.gone.iter().find(|it| it.0 == id)?.1, None),
         };
-        Some(describe(word, id, name, pipe.which, &spec))
+        let is_guess = spec.is_none();
+        let mut message = describe(word, id, name, pipe.which, &spec.unwrap_or_default());
+        if is_guess {
+            // Taken up while its file cannot be used, or gone: what going-log knows of
+            // it, if it does, is right.
+            message.add("guess", "yes");
+        }
+        Some(message)
     }
 
     fn hear_logger(&mut self) {

@@ -61,7 +61,9 @@ impl Logger {
             return Err("more than one descriptor".to_owned());
         }
         if let Some(Some(stream)) = self.find(id).and_then(|it| self.streams.get_mut(it)) {
-            stream.settings = settings;
+            if message.get("guess").is_none() {
+                stream.settings = settings;
+            }
             // There may be something to do now which could not be done before.
             (stream.is_ready, stream.wake_at) = (true, None);
             self.close_unused();

@@ -97,10 +97,6 @@ fn comment(world: &mut World) {
 /// An edit that cannot be used, put right a moment later.
 fn mistake(world: &mut World) {
     let Some(name) = world.choose() else { return };
-    // Taken up meanwhile, its log would be kept as if nothing were said of it.
-    if world.services[&name].kind == Kind::Talker {
-        return;
-    }
     world.tell(format!("mistake in {name}"));
     world.place.service(&name, "cmmd=sleep 1\n");
     world.dawdle();

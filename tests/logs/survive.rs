@@ -160,3 +160,30 @@ fn the_end_of_a_service_that_died_while_going_was_away_is_marked_once() {
     assert_eq!(marks.len(), 2, "{marks:?}");
     assert!(like("--- ended unseen, after * at most", &marks[1]), "{marks:?}");
 }
+
+/// A file that cannot be used says nothing of how a log is to be kept, and it goes on
+/// as it was.
+#[test]
+fn a_log_is_kept_as_before_while_its_file_is_broken() {
+    let place = Place::new();
+    let text = "cmd=sh -c 'while read x; do echo $x; done'\nstdin=pipe\nlog-timestamps=no\n";
+    place.service("a", text);
+    let mut first = place.start(LOGGING);
+    first.wait_started("a");
+    let send = |text: &str| {
+        wait_until("an answer", || ctl(&place, &["send", "a", text]).code == 0);
+        wait_until(text, || place.read("log/a.log").lines().any(|it| it == text));
+    };
+    send("one");
+    place.service("a", "cmmd=oops\n");
+    first.wait_for("a: new file refused, kept as it was");
+    kill_at_once(&[first.pid]);
+    assert_eq!(first.wait_exit(), -9);
+    let mut second = place.start(LOGGING);
+    second.wait_for("took up 2 services, 0 died meanwhile");
+    send("two");
+    place.service("a", &format!("# mended\n{text}"));
+    second.wait_for("a: log-timestamps changed, applied");
+    send("three");
+    second.stop();
+}
