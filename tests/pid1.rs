@@ -4,10 +4,14 @@
 #![expect(clippy::disallowed_methods, reason = "a test may start programs")]
 
 mod common;
+#[path = "pid1/container.rs"]
+mod container;
 #[path = "pid1/ending.rs"]
 mod ending;
 #[path = "pid1/promises.rs"]
 mod promises;
+#[path = "pid1/terminal.rs"]
+mod terminal;
 
 use common::{Going, Place, program};
 
