@@ -68,11 +68,15 @@ impl Daemon {
 
     /// Ends, and leaves the services to the next going.
     fn leave(&mut self) {
-        if self.legacy.is_written() {
+        let why = if std::process::id() == 1 {
+            "nobody outlives process 1"
+        } else if self.legacy.is_written() {
             self.ends.is_leaving = true;
+            return;
         } else {
-            report!(self.reporter, Level::Warning, "SIGQUIT ignored: there is no state file");
-        }
+            "there is no state file"
+        };
+        report!(self.reporter, Level::Warning, "SIGQUIT ignored: {why}");
     }
 
     /// Whether there is nothing left to do.
