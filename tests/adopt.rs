@@ -15,6 +15,8 @@ mod common;
 #[path = "control/client.rs"]
 #[expect(dead_code, reason = "it can more than is needed here")]
 mod client;
+#[path = "adopt/deaths.rs"]
+mod deaths;
 #[path = "adopt/finding.rs"]
 mod finding;
 #[path = "adopt/forking.rs"]

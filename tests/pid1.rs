@@ -1,7 +1,11 @@
 //! `going -- COMMAND`, as the init of a container and in a terminal: what tini and
 //! dumb-init promise holds here, too, and what going adds to it.
 
-#![expect(clippy::disallowed_methods, reason = "a test may start programs")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on panics; it may start programs"
+)]
 
 mod common;
 #[path = "pid1/container.rs"]

@@ -106,7 +106,7 @@ fn nobody_is_turned_away_during_an_upgrade() {
                 }
             });
         }
-        for _ in 0..10 {
+        for _ in 0..20 {
             let before = served.load(Ordering::Relaxed);
             wait_until("clients to be served", || served.load(Ordering::Relaxed) > before + 10);
             Client::connect(&place).order(&["command=upgrade"]);
@@ -114,7 +114,7 @@ fn nobody_is_turned_away_during_an_upgrade() {
         is_over.store(true, Ordering::Relaxed);
     });
     going.stop();
-    assert_eq!(going.count("took up 1 services, 0 died meanwhile"), 10);
+    assert_eq!(going.count("took up 1 services, 0 died meanwhile"), 20);
     assert_eq!(going.count("web: started (pid *)"), 1);
 }
 

@@ -36,7 +36,7 @@ fn nobody_is_refused_while_going_is_replaced() {
     going.wait_for_all(&["web: started (pid *)", "held terminated *quarantined*"]);
     let waiting = TcpStream::connect(("127.0.0.1", held)).unwrap();
     under_load(port, &path, |crowd| {
-        for _ in 0..10 {
+        for _ in 0..20 {
             crowd.wait_for(100);
             Client::connect(&place).order(&["command=upgrade"]);
             Client::connect(&place).order(&["command=restart", "name=web"]);
