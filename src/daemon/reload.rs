@@ -158,12 +158,10 @@ impl Daemon {
             let is_refused = entry.refusal.is_some() && templates::is_template(&entry.name);
             let services = self.supervisor.services().filter(|_| is_refused);
             let made = services.filter(|(_, it)| templates::is_of(&it.name, &entry.name));
-            if missing.is_empty() {
-                continue;
-            }
             // Who has come just now may have the place of one that was there before.
             let own = slot.or_else(|| self.supervisor.find(&entry.name));
-            made.map(|(it, _)| it).chain(own).for_each(|it| mark(&mut kept, it));
+            let all = made.map(|(it, _)| it).chain(own).filter(|_| !missing.is_empty());
+            all.for_each(|it| mark(&mut kept, it));
         }
         missing.retain(|it| kept.get(it.index()) != Some(&true));
         let is_complete = missing.is_empty() && self.legacy.is_claimed();
