@@ -82,6 +82,14 @@ web: FEATURES = --features web
 web: PROGRAMS += going-web
 web: static
 
+# going-alert(8), which needs a C compiler, too, for the arithmetic of TLS.
+alert: FEATURES = --features alert
+alert: PROGRAMS += going-alert
+alert: need-musl static
+
+need-musl:
+	@case $(TARGET) in *-musl) ./tests/need musl-gcc ;; esac
+
 # Only where nothing was built yet, so that `sudo make install` needs no cargo.
 $(BUILT)/going:
 	@$(MAKE) static
@@ -143,9 +151,9 @@ install: $(BUILT)/going
 	for program in going-log going; do \
 		install -m 755 $(BUILT)/$$program "$(DESTDIR)$(sbindir)/.$$program.new" && \
 		mv -f "$(DESTDIR)$(sbindir)/.$$program.new" "$(DESTDIR)$(sbindir)/$$program" || exit; done
-	! test -f $(BUILT)/going-web || { \
-		install -m 755 $(BUILT)/going-web "$(DESTDIR)$(sbindir)/.going-web.new" && \
-		mv -f "$(DESTDIR)$(sbindir)/.going-web.new" "$(DESTDIR)$(sbindir)/going-web"; }
+	for program in going-web going-alert; do ! test -f $(BUILT)/$$program || { \
+		install -m 755 $(BUILT)/$$program "$(DESTDIR)$(sbindir)/.$$program.new" && \
+		mv -f "$(DESTDIR)$(sbindir)/.$$program.new" "$(DESTDIR)$(sbindir)/$$program"; } || exit; done
 	install -m 755 $(BUILT)/goingctl "$(DESTDIR)$(bindir)/.goingctl.new"
 	mv -f "$(DESTDIR)$(bindir)/.goingctl.new" "$(DESTDIR)$(bindir)/goingctl"
 	install -d $(COMPLETIONS)
@@ -164,7 +172,8 @@ COMPLETIONS = "$(DESTDIR)$(bashdir)" "$(DESTDIR)$(zshdir)" "$(DESTDIR)$(fishdir)
 # The services in going.d stay.
 uninstall:
 	rm -f "$(DESTDIR)$(sbindir)/going" "$(DESTDIR)$(sbindir)/going-log" \
-		"$(DESTDIR)$(sbindir)/going-web" "$(DESTDIR)$(bindir)/goingctl"
+		"$(DESTDIR)$(sbindir)/going-web" "$(DESTDIR)$(sbindir)/going-alert" \
+		"$(DESTDIR)$(bindir)/goingctl"
 	rm -f "$(DESTDIR)$(bashdir)/goingctl" "$(DESTDIR)$(zshdir)/_goingctl" \
 		"$(DESTDIR)$(fishdir)/goingctl.fish"
 	for page in man/*.[578]; do \
@@ -179,4 +188,4 @@ clean:
 	rm -rf dist tests/fuzz/target
 	$(CARGO) clean
 
-.PHONY: all static where web run check test soak bench bench-memory bench-status bench-logs bench-web bench-figures install uninstall dist clean
+.PHONY: all static where web alert need-musl run check test soak bench bench-memory bench-status bench-logs bench-web bench-figures install uninstall dist clean

@@ -12,6 +12,8 @@
 //! one way: bin, daemon, supervise, config. The programs that ask going do so
 //! through [`client`].
 
+#[cfg(feature = "alert")]
+pub mod alert;
 pub mod client;
 pub mod config;
 pub mod ctl;

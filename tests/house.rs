@@ -121,6 +121,8 @@ fn flags_of_the_other_programs_are_the_same_in_help_and_manual() {
     // Named even where the feature is off that builds it.
     let web = option_env!("CARGO_BIN_EXE_going-web").filter(|it| Path::new(it).exists());
     programs.extend(web.map(|binary| ("web", binary)));
+    let alert = option_env!("CARGO_BIN_EXE_going-alert").filter(|it| Path::new(it).exists());
+    programs.extend(alert.map(|binary| ("alert", binary)));
     for (name, binary) in programs {
         let output = Command::new(binary).arg("--help").output().expect("it runs");
         assert!(output.status.success(), "{output:?}");
@@ -154,6 +156,22 @@ fn keys_are_the_same_in_program_and_manual() {
     let untold = keys::all().filter(|key| !readme.contains(&format!("`{}`", key.name)));
     wrong.extend(untold.map(|key| format!("README.md: {}= is not in the table", key.name)));
     assert_clean(&wrong);
+}
+
+#[cfg(feature = "alert")]
+#[test]
+fn keys_of_alerts_are_the_same_in_program_and_manual() {
+    let page = rules::keys_of_manual(&read("man/going-alert.8"));
+    let told = going::alert::keys::KEYS.iter().map(|key| ManualKey {
+        name: key.name.to_owned(),
+        default: key.default.to_owned(),
+        is_restart: false,
+        repeats: key.repeats,
+    });
+    let told: Vec<ManualKey> = told.collect();
+    let missing = told.iter().filter(|key| !page.contains(key)).map(|key| format!("{key:?}"));
+    let unknown = page.iter().filter(|key| !told.contains(key)).map(|key| format!("not {key:?}"));
+    assert_clean(&missing.chain(unknown).collect::<Vec<String>>());
 }
 
 /// Copies, because root's going refuses files of another user, which those of a

@@ -1,0 +1,162 @@
+//! Where the messages of one target are sent from: a thread of its own, for a peer
+//! may keep it waiting. What it has to do is in the spool, and nowhere else.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, Builder, Thread};
+use std::time::Duration;
+
+use super::deliver::{Failure, deliver};
+use super::event::Alert;
+use super::settings::Settings;
+use super::spool::Spool;
+use super::start::complain;
+use crate::config::words::show_duration;
+use crate::supervise::Moment;
+use crate::sys;
+
+/// More go with the next message.
+const BATCH: usize = 100;
+
+/// So long after the first failure, and twice as long after each other one.
+const RETRY: Duration = Duration::from_secs(1);
+/// So long at most.
+const RETRY_MAX: Duration = Duration::from_secs(300);
+
+/// What a thread and those who give it work share.
+#[derive(Debug)]
+struct Desk {
+    name: String,
+    spool: Spool,
+    /// Nothing while the file is gone or cannot be used.
+    settings: Mutex<Option<Arc<Settings>>>,
+}
+
+/// The hand by which others ring.
+#[derive(Debug)]
+pub struct Bell {
+    desk: Arc<Desk>,
+    thread: Thread,
+}
+
+/// Opens one.
+///
+/// # Errors
+/// There is no room for a thread.
+pub fn open(root: PathBuf, name: &str) -> std::io::Result<Bell> {
+    let desk = Arc::new(Desk {
+        name: name.to_owned(),
+        spool: Spool::new(&root, name),
+        settings: Mutex::new(None),
+    });
+    let own = Arc::clone(&desk);
+    let thread = Builder::new().name(name.chars().take(15).collect()).spawn(move || own.work())?;
+    Ok(Bell { desk, thread: thread.thread().clone() })
+}
+
+impl Bell {
+    /// The name of the target.
+    pub fn name(&self) -> &str {
+        &self.desk.name
+    }
+
+    /// Its messages.
+    pub fn spool(&self) -> &Spool {
+        &self.desk.spool
+    }
+
+    /// From now on it goes by these, or rests.
+    pub fn change(&self, settings: Option<Settings>) {
+        let mut place = self.desk.settings.lock().unwrap_or_else(PoisonError::into_inner);
+        if place.as_deref() != settings.as_ref() {
+            *place = settings.map(Arc::new);
+            drop(place);
+            self.ring();
+        }
+    }
+
+    /// There is something to do.
+    pub fn ring(&self) {
+        self.thread.unpark();
+    }
+}
+
+impl Desk {
+    fn settings(&self) -> Option<Arc<Settings>> {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn work(&self) {
+        let mut tries: u32 = 0;
+        loop {
+            let Some(settings) = self.settings() else {
+                thread::park();
+                continue;
+            };
+            match self.turn(&settings) {
+                Ok(true) => tries = 0,
+                Ok(false) => {
+                    tries = 0;
+                    thread::park();
+                }
+                Err(why) => {
+                    let wait = RETRY.saturating_mul(1_u32.wrapping_shl(tries.min(16)));
+                    let wait = wait.min(RETRY_MAX);
+                    tries = tries.saturating_add(1);
+                    let next = show_duration(wait);
+                    complain(&format!("{}: not sent: {why}; next try in {next}", self.name));
+                    self.rest(&settings, sys::monotonic().after(wait));
+                }
+            }
+        }
+    }
+
+    /// Waits until then, or until there is reason to hope.
+    fn rest(&self, settings: &Arc<Settings>, until: Moment) {
+        loop {
+            let now = sys::monotonic();
+            let is_same = self.settings().is_some_and(|it| Arc::ptr_eq(&it, settings));
+            if now >= until || !is_same {
+                return;
+            }
+            thread::park_timeout(until.since(now));
+        }
+    }
+
+    /// Sends what waits; whether there was anything.
+    fn turn(&self, settings: &Settings) -> Result<bool, String> {
+        let failed = |error: std::io::Error| format!("the spool: {}", sys::explain(&error));
+        let names = self.spool.list().map_err(failed)?;
+        let count = if settings.is_single() { 1 } else { BATCH };
+        let mut alerts: Vec<Alert> = Vec::new();
+        for name in names.into_iter().take(count) {
+            match self.spool.read(&name) {
+                Some(alert) => alerts.push(alert),
+                None => {
+                    complain(&format!("{}: {name} cannot be read, set aside", self.name));
+                    self.spool.set_aside(&name).map_err(failed)?;
+                }
+            }
+        }
+        if alerts.is_empty() {
+            return self.spool.list().map(|it| !it.is_empty()).map_err(failed);
+        }
+        match deliver(settings, &alerts) {
+            Ok(()) => {
+                for alert in &alerts {
+                    self.spool.remove(&alert.id).map_err(failed)?;
+                    complain(&format!("{}: sent: {}", self.name, alert.get("summary")));
+                }
+            }
+            Err(Failure::Passing(why)) => return Err(why),
+            Err(Failure::Refused(why)) => {
+                for alert in &alerts {
+                    self.spool.set_aside(&alert.id).map_err(failed)?;
+                    let summary = alert.get("summary");
+                    complain(&format!("{}: refused: {why}: {summary}", self.name));
+                }
+            }
+        }
+        Ok(true)
+    }
+}

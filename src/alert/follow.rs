@@ -1,0 +1,271 @@
+//! Follows what happens, and puts it into the spools of those who want to know. What
+//! is in no spool yet is not counted as heard, so whoever comes after us hears it.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::desk::{self, Bell};
+use super::event::{self, Alert, Kind};
+use super::folder::{self, Folder, Rule, Sight};
+use super::position::{Origin, Position};
+use super::settings::Settings;
+use super::start::complain;
+use crate::client::log::{Wanted, last_lines, of};
+use crate::client::{Client, Place, Trouble};
+use crate::config::grammar::visible;
+use crate::protocol::pattern::matches;
+use crate::protocol::{Command, Message, Request};
+use crate::sys;
+
+/// So often we look whether our files have changed, and whether there is a going.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// So many at once, before they are put down.
+const BATCH: usize = 64;
+
+/// All we know.
+#[derive(Debug)]
+pub struct Follower {
+    place: Place,
+    folder: PathBuf,
+    root: PathBuf,
+    rules: Vec<Rule>,
+    sight: Option<Sight>,
+    bells: Vec<Bell>,
+    tags: HashMap<String, Vec<String>>,
+    /// What was complained about last.
+    said: String,
+}
+
+impl Follower {
+    /// Of this going, by the files in `folder`, with spools in `root`.
+    pub fn new(place: Place, folder: PathBuf, root: PathBuf) -> Follower {
+        Follower {
+            place,
+            folder,
+            root,
+            rules: Vec::new(),
+            sight: None,
+            bells: Vec::new(),
+            tags: HashMap::new(),
+            said: String::new(),
+        }
+    }
+
+    /// Follows for ever.
+    pub fn follow(mut self) -> ! {
+        loop {
+            self.look();
+            if let Err(why) = self.session() {
+                if why != self.said {
+                    complain(&why);
+                    self.said = why;
+                }
+            }
+            #[expect(clippy::disallowed_methods, reason = "nothing happens where no going is")]
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// Follows as long as there is this going.
+    fn session(&mut self) -> Result<(), String> {
+        let gone = |trouble: Trouble| trouble.sentence().unwrap_or("going is gone").to_owned();
+        let failed = |error: io::Error| format!("the spool: {}", sys::explain(&error));
+        let mut client = Client::connect(&self.place).map_err(gone)?;
+        let reply = client.ask(&Request::new(Command::Myself)).map_err(gone)?;
+        let block = reply.blocks.first().ok_or("going does not say who it is")?;
+        let mut position = Position::find(&self.root, Origin::of(block), reply.serial);
+        position.save(&self.root).map_err(failed)?;
+        let since = Some(position.serial);
+        let request = Request { since, follow: true, ..Request::new(Command::Events) };
+        client.send(&request).map_err(gone)?;
+        if !self.said.is_empty() {
+            complain("there is a going again");
+            self.said.clear();
+        }
+        loop {
+            let mut events = Vec::new();
+            let mut patience = LOOK;
+            let mut ending = Ok(());
+            while events.len() < BATCH {
+                match client.next(patience) {
+                    Ok(Some(message)) => events.push(message),
+                    Ok(None) => break,
+                    // What it said before it went is to be told nevertheless.
+                    Err(trouble) => {
+                        ending = Err(gone(trouble));
+                        break;
+                    }
+                }
+                patience = Duration::ZERO;
+            }
+            self.look();
+            for message in &events {
+                self.put(message, &mut position).map_err(failed)?;
+            }
+            if !events.is_empty() {
+                position.save(&self.root).map_err(failed)?;
+            }
+            ending?;
+        }
+    }
+
+    /// Reads our files again if they have changed.
+    fn look(&mut self) {
+        let sight = folder::look(&self.folder);
+        if self.sight.as_ref() == Some(&sight) {
+            return;
+        }
+        self.sight = Some(sight);
+        let folder = folder::read(&self.folder).unwrap_or_else(|error| {
+            let path = self.folder.display();
+            Folder {
+                complaints: vec![format!("Can't open {path}: {}", sys::explain(&error))],
+                ..Folder::default()
+            }
+        });
+        folder.complaints.iter().for_each(|it| complain(it));
+        for rule in &folder.rules {
+            folder::examine(&self.folder, rule).iter().for_each(|it| complain(it));
+        }
+        self.adopt(folder);
+    }
+
+    /// Goes by these files from now on. One that cannot be used any more goes on as it
+    /// was; one that is gone has its messages kept.
+    fn adopt(&mut self, mut folder: Folder) {
+        let is_bad = |name: &str| {
+            let path = self.folder.join(name).display().to_string();
+            folder
+                .complaints
+                .iter()
+                .any(|it| it.strip_prefix(&path).is_some_and(|rest| rest.starts_with(':')))
+        };
+        let kept: Vec<Rule> = self.rules.iter().filter(|it| is_bad(&it.name)).cloned().collect();
+        folder.rules.extend(kept);
+        self.rules = folder.rules;
+        for rule in &self.rules {
+            if self.bells.iter().all(|bell| bell.name() != rule.name) {
+                match desk::open(self.root.clone(), &rule.name) {
+                    Ok(bell) => self.bells.push(bell),
+                    Err(error) => complain(&format!("{}: {}", rule.name, sys::explain(&error))),
+                }
+            }
+        }
+        for bell in &self.bells {
+            let rule = self.rules.iter().find(|rule| rule.name == bell.name());
+            bell.change(rule.map(|rule| rule.settings.clone()));
+        }
+    }
+
+    /// Puts one event where it belongs.
+    fn put(&mut self, message: &Message, position: &mut Position) -> io::Result<()> {
+        if let Some(serial) = message.number("serial") {
+            position.serial = serial;
+        }
+        let kinds = event::kinds(message);
+        let service = message.get("service").unwrap_or_default();
+        let wants = |rule: &Rule| kinds.iter().any(|kind| rule.settings.event.contains(kind));
+        if !self.rules.iter().any(wants) {
+            return Ok(());
+        }
+        let facts = self.ask(service, &kinds);
+        let rules = self.rules.iter().filter(|rule| wants(rule));
+        let tags = self.tags.get(service).map_or(&[][..], Vec::as_slice);
+        for rule in rules.filter(|rule| is_about(&rule.settings, service, tags)) {
+            let kind = kinds.iter().find(|kind| rule.settings.event.contains(kind));
+            let kind = kind.map_or("", |kind| kind.word());
+            let lines = last_words(facts.as_ref(), rule.settings.lines);
+            let ago = message.number("ago-ms").unwrap_or(0);
+            let now = u64::try_from(sys::wall_seconds()).unwrap_or(0).saturating_mul(1000);
+            let at = now.saturating_sub(ago);
+            let alert = Alert::new(kind, &event::sentence(message), at, &lines, message);
+            // A loss has no number, and is one of the event before.
+            let mark = match message.number("lost") {
+                Some(lost) => format!("{}.{lost}", position.mark()),
+                None => position.mark(),
+            };
+            let Some(bell) = self.bells.iter().find(|bell| bell.name() == rule.name) else {
+                continue;
+            };
+            let room = usize::try_from(rule.settings.spool).unwrap_or(usize::MAX);
+            let dropped = bell.spool().put(&alert, &mark, room)?;
+            if dropped > 0 {
+                complain(&format!("{}: spool is full, {dropped} dropped", rule.name));
+            }
+            bell.ring();
+        }
+        Ok(())
+    }
+
+    /// What going says of a service now, if it says anything; notes its tags.
+    fn ask(&mut self, service: &str, kinds: &[Kind]) -> Option<Message> {
+        let is_death = kinds.contains(&Kind::Exit);
+        let has_tags = self
+            .rules
+            .iter()
+            .any(|rule| rule.settings.service.iter().any(|pattern| pattern.starts_with('@')));
+        if service.is_empty() || !is_death && !has_tags {
+            return None;
+        }
+        let names = vec![service.to_owned()];
+        let request = Request { names, ..Request::new(Command::Status) };
+        let reply = crate::client::ask(&self.place, &request).ok()?;
+        let block = reply.blocks.into_iter().find(|it| it.get("service") == Some(service))?;
+        let tags = block.all("tag").map(str::to_owned).collect();
+        self.tags.insert(service.to_owned(), tags);
+        is_death.then_some(block)
+    }
+}
+
+/// Whether somebody wants to know of this service. What is about none is for all.
+fn is_about(settings: &Settings, service: &str, tags: &[String]) -> bool {
+    service.is_empty()
+        || settings.service.iter().any(|pattern| match pattern.strip_prefix('@') {
+            Some(tag) => tags.iter().any(|it| it == tag),
+            // A template stands for all its instances.
+            None if pattern.ends_with('@') => service.starts_with(pattern.as_str()),
+            None => matches(pattern, service),
+        })
+}
+
+/// What it wrote last, if we may read it.
+fn last_words(block: Option<&Message>, count: u32) -> Vec<String> {
+    let sources = block.filter(|_| count > 0).and_then(|it| of(it, Wanted::Both).ok());
+    let lines = last_lines(sources.unwrap_or_default(), u64::from(count), None);
+    let shown = |line: &Vec<u8>| {
+        let text = String::from_utf8_lossy(line);
+        visible(&text.chars().take(500).collect::<String>())
+    };
+    lines.unwrap_or_default().iter().map(shown).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn services_are_meant_by_name_pattern_template_and_tag() {
+        let about = |patterns: &str, service: &str| {
+            let service_of = patterns.split(' ').map(str::to_owned).collect();
+            let settings = Settings { service: service_of, ..Settings::default() };
+            is_about(&settings, service, &["back".to_owned()])
+        };
+        for (patterns, service) in [
+            ("*", "web"),
+            ("db web", "web"),
+            ("w*", "web"),
+            ("web@", "web@1"),
+            ("@back", "x"),
+            ("db", ""),
+        ] {
+            assert!(about(patterns, service), "{patterns} {service}");
+        }
+        for (patterns, service) in [("db", "web"), ("web@", "web"), ("@front", "x"), ("we", "web")]
+        {
+            assert!(!about(patterns, service), "{patterns} {service}");
+        }
+    }
+}

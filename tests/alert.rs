@@ -1,0 +1,29 @@
+//! going-alert as services, mail servers and webhooks meet it: the real program
+//! beside a real going, telling real servers, good ones and bad ones.
+
+#![cfg(feature = "alert")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on panics; it may start programs and threads"
+)]
+
+mod common;
+
+#[path = "alert/bench.rs"]
+mod bench;
+#[path = "alert/files.rs"]
+mod files;
+#[path = "alert/lost.rs"]
+mod lost;
+#[path = "alert/mail.rs"]
+mod mail;
+#[path = "web/pypi.rs"]
+mod pypi;
+#[path = "alert/server.rs"]
+mod server;
+#[path = "alert/told.rs"]
+mod told;
+#[path = "alert/webhook.rs"]
+mod webhook;
