@@ -214,10 +214,13 @@ fn a_going_without_its_lock_is_found_by_its_state() {
     place.service("web", "cmd=sleep 1000\n");
     let mut going = place.start(&[]);
     let pid = going.wait_started("web");
+    // Halted, for it would make another one at once.
+    going.signal(Signal::SIGSTOP);
     fs::remove_file(place.path("run/lock")).unwrap();
     let mut second = place.start(&[]);
     second.wait_for(&format!("Still running as pid {}, though without its lock", going.pid));
     assert_eq!(second.wait_exit(), 75);
+    going.signal(Signal::SIGCONT);
     assert_eq!(main_of(&place, "web").0, pid);
     assert!(exists(&place, "run/control"));
     going.stop();
