@@ -47,13 +47,22 @@ pub fn measured(services: Vec<Status>) -> Vec<Row> {
 
 /// Adds it to one.
 pub fn measure(service: Status) -> Row {
-    let usage = service.pid.and_then(of);
-    let all = service.cgroup.as_deref().and_then(of_group);
-    let usage = usage.map(|usage| match all {
+    let usage = service.pid.and_then(|pid| of_service(pid, service.cgroup.as_deref()));
+    (service, usage)
+}
+
+/// What a service uses, by its main process and its control group.
+pub fn of_service(pid: u64, cgroup: Option<&str>) -> Option<Usage> {
+    let usage = of(pid)?;
+    Some(match cgroup.and_then(of_group) {
         Some(all) => Usage { memory: all.memory.unwrap_or(usage.memory), cpu: all.cpu },
         None => usage,
-    });
-    (service, usage)
+    })
+}
+
+/// What each of these rows uses.
+pub fn used(rows: &[Row]) -> Vec<Option<Usage>> {
+    rows.iter().map(|row| row.1).collect()
 }
 
 /// What all processes in a control group use; some of it only where the kernel

@@ -11,7 +11,7 @@ use super::screen::{Paint, Screen, Style, Wake};
 use super::{Ending, Session, judge, options, print, request};
 use crate::client::reply::Status;
 use crate::client::say;
-use crate::client::usage::{Row, Usage, measure, measured};
+use crate::client::usage::{Row, Usage, measure, measured, used};
 use crate::client::{self, Client, Trouble, json};
 use crate::protocol::{Command, Request, State};
 
@@ -35,7 +35,7 @@ pub fn status(session: &Session, matches: &ArgMatches) -> Result<Ending, Trouble
         is_kept.then_some(block)
     })?;
     if session.is_json {
-        print(&json::status(&reply, &rows))?;
+        print(&json::status(&reply, &used(&rows)))?;
     } else if !rows.is_empty() {
         print(&render(&rows, session.style))?;
     } else if request.names.is_empty() {

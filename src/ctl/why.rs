@@ -11,7 +11,7 @@ use crate::client::json::LastWords;
 use crate::client::log::{Wanted, last_lines, of};
 use crate::client::reply::{Death, End, Status};
 use crate::client::say::{self, count as count_of, count, ended, span};
-use crate::client::usage::{Group, Row, measured, of_group};
+use crate::client::usage::{Group, Row, measured, of_group, used};
 use crate::client::{Trouble, json};
 use crate::protocol::{Command, Message, State};
 
@@ -26,7 +26,7 @@ pub fn why(session: &Session, matches: &ArgMatches) -> Result<Ending, Trouble> {
     let words: Vec<LastWords> =
         rows.iter().map(|(it, _)| last_words(&reply.blocks, it, count)).collect();
     print(&if session.is_json {
-        json::why(&reply, &rows, &words)
+        json::why(&reply, &used(&rows), &words)
     } else {
         let tell = |(row, words)| story(row, &deaths(&reply.blocks, &row.0.name), words);
         let stories = rows.iter().zip(&words).map(tell);

@@ -11,7 +11,7 @@ use super::route::Answer;
 use super::{steps, wait};
 use crate::client::json as answers;
 use crate::client::reply::Status;
-use crate::client::usage::measured;
+use crate::client::usage::{measured, used};
 use crate::client::{self, Reply, Trouble};
 use crate::config::keys;
 use crate::config::signals::read_signal;
@@ -146,8 +146,8 @@ fn services(web: &Web, request: &Request) -> Result<Response, Trouble> {
     if let Some(response) = refused(&reply) {
         return Ok(response);
     }
-    let rows = measured(reply.blocks.iter().filter_map(Status::read).collect());
-    Ok(in_json(200, answers::status(&reply, &rows)))
+    let usages = web.meter.measure(reply.blocks.iter().filter(|it| answers::is_service(it)));
+    Ok(in_json(200, answers::status(&reply, &usages)))
 }
 
 fn service(web: &Web, name: &str) -> Result<Response, Trouble> {
@@ -155,9 +155,9 @@ fn service(web: &Web, name: &str) -> Result<Response, Trouble> {
     if let Some(response) = refused(&reply) {
         return Ok(response);
     }
-    let rows = measured(reply.blocks.iter().filter_map(Status::read).collect());
-    let one = reply.blocks.first().map(|block| answers::service(block, rows.first()));
-    Ok(in_json(200, format!("{:#}\n", Value::from(one.unwrap_or_default()))))
+    let usage = web.meter.measure(reply.blocks.iter()).into_iter().next().flatten();
+    let one = reply.blocks.first().map(|block| answers::service(block, usage));
+    Ok(one.map_or_else(|| refuse(404, "unknown-service", "it is gone"), |one| in_json(200, one)))
 }
 
 /// A name in an address is that of one service, never a pattern or a tag.
@@ -173,7 +173,7 @@ fn why(web: &Web, name: &str) -> Result<Response, Trouble> {
     }
     let rows = measured(reply.blocks.iter().filter_map(Status::read).collect());
     let words: Vec<_> = rows.iter().map(|row| logs::last_words(&reply, &row.0)).collect();
-    Ok(in_json(200, answers::why(&reply, &rows, &words)))
+    Ok(in_json(200, answers::why(&reply, &used(&rows), &words)))
 }
 
 fn log(web: &Web, request: &Request, name: &str) -> Result<Response, Response> {

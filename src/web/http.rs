@@ -2,7 +2,7 @@
 //! bounded before it is read, and what could be understood in two ways is
 //! refused: two lengths, folded lines, a length beside chunks.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
 
 /// In bytes. Twice what browsers send with cookies.
 const HEAD_MAX: usize = 16 * 1024;
@@ -324,10 +324,19 @@ impl Response {
         let mut bytes = head(self.status, &self.headers);
         bytes.extend_from_slice(format!("Content-Length: {}\r\n", self.body.len()).as_bytes());
         bytes.extend_from_slice(connection(is_lasting));
-        if has_body {
-            bytes.extend_from_slice(&self.body);
+        if !has_body {
+            return out.write_all(&bytes);
         }
-        out.write_all(&bytes)
+        // In one piece with the head, whose copy of a large body would take pages
+        // which the kernel has to clear first.
+        let both = [IoSlice::new(&bytes), IoSlice::new(&self.body)];
+        let written = match out.write_vectored(&both) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => 0,
+            other => other?,
+        };
+        let left = written.saturating_sub(bytes.len());
+        out.write_all(bytes.get(written..).unwrap_or_default())?;
+        out.write_all(self.body.get(left..).unwrap_or_default())
     }
 }
 

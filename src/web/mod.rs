@@ -9,6 +9,7 @@ mod figures;
 pub mod http;
 mod live;
 mod logs;
+mod meter;
 mod options;
 mod page;
 pub mod probe;
@@ -27,7 +28,7 @@ use crate::client::Place;
 pub use options::HELP;
 pub use start::main;
 
-/// What all threads share; none of it changes but the counts.
+/// What all threads share; none of it changes but figures and counts.
 #[derive(Debug)]
 struct Web {
     /// Where going is.
@@ -40,6 +41,8 @@ struct Web {
     is_read_only: bool,
     /// What a form must carry to show that it came from our own page.
     token: String,
+    /// What services use.
+    meter: meter::Meter,
     /// Connections there are.
     connections: AtomicUsize,
     /// Those of them which have no end.

@@ -23,6 +23,7 @@ pub fn server(run_directory: &Path) -> Result<Server, Trouble> {
         hosts: vec!["going.example.org".to_owned()],
         is_read_only: false,
         token: "0123456789abcdef".to_owned(),
+        meter: super::meter::Meter::default(),
         connections: AtomicUsize::new(0),
         streams: AtomicUsize::new(0),
     }))

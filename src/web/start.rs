@@ -12,6 +12,7 @@ use std::sync::atomic::AtomicUsize;
 use std::thread::Builder;
 
 use super::Web;
+use super::meter::Meter;
 use super::options::{self, Address, HELP, Options, Task};
 use super::server::Door;
 use super::users::{self, Users};
@@ -85,6 +86,7 @@ fn serve(options: Options) -> Result<(), Wrong> {
         hosts: options.hosts,
         is_read_only: options.is_read_only,
         token: users::hex(&token),
+        meter: Meter::default(),
         connections: AtomicUsize::new(0),
         streams: AtomicUsize::new(0),
     }));

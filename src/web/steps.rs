@@ -3,15 +3,12 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::Web;
 use super::api::{in_json, only, refuse, refused};
 use super::http::{Request, Response};
 use super::wait;
 use crate::client::json as answers;
 use crate::client::reply::Status;
-use crate::client::usage::measure;
 use crate::client::{self, Trouble};
 use crate::config::instances;
 use crate::protocol::{Command, Request as Question, State};
@@ -87,8 +84,8 @@ pub fn wait_for(web: &Web, request: &Request, name: String) -> Result<Response, 
     // How it is by now, which may be something else again.
     let reply = client::ask(&web.place, &about(&names))?;
     let block = reply.blocks.first().cloned().unwrap_or_default();
-    let object = answers::service(&block, Status::read(&block).map(measure).as_ref());
-    Ok(in_json(200, format!("{:#}\n", Value::from(object))))
+    let usage = web.meter.measure([&block].into_iter()).into_iter().next().flatten();
+    Ok(in_json(200, answers::service(&block, usage)))
 }
 
 fn about(names: &[String]) -> Question {
