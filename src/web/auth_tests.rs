@@ -1,6 +1,6 @@
 //! Who gets in, and what other people's pages do not get done.
 
-use std::sync::atomic::AtomicUsize;
+use crate::web::guests::Guests;
 
 use super::*;
 use crate::client::Place;
@@ -13,8 +13,9 @@ fn web(users: Users) -> Web {
         hosts: vec!["going.example".to_owned()],
         is_read_only: false,
         token: "0123".to_owned(),
-        connections: AtomicUsize::new(0),
-        streams: AtomicUsize::new(0),
+        meter: crate::web::meter::Meter::default(),
+        guests: Guests::new(1),
+        followers: Guests::new(1),
     }
 }
 

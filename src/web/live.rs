@@ -3,13 +3,13 @@
 
 use std::io::{self, ErrorKind};
 use std::os::fd::BorrowedFd;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde_json::Value;
 
 use super::Web;
+use super::guests::Who;
 use super::http::{Endless, Response};
 use super::server::Patient;
 use crate::client::log::follow::{Follower, Turn};
@@ -19,7 +19,7 @@ use crate::client::{Client, Trouble, json};
 use crate::protocol::{Command, Request};
 
 /// Of all connections, so many can be without an end.
-const STREAMS_MAX: usize = 256;
+pub const FOLLOWERS_MAX: usize = 512;
 
 /// Fronts close what is silent for a minute.
 const STILL_HERE: Duration = Duration::from_secs(15);
@@ -71,8 +71,14 @@ impl Live {
     ///
     /// # Errors
     /// It is gone, or too slow.
-    pub fn run(self, web: &Web, stream: &mut Patient, has_chunks: bool) -> io::Result<()> {
-        let _place = match Place::take(web) {
+    pub fn run(
+        self,
+        web: &Web,
+        stream: &mut Patient,
+        who: Who,
+        has_chunks: bool,
+    ) -> io::Result<()> {
+        let _place = match web.followers.come(who) {
             Some(place) => place,
             None => {
                 let full = Response::text(503, "too many people follow").with("Retry-After", "30");
@@ -85,22 +91,6 @@ impl Live {
             Live::Log(sources) => lines(stream, has_chunks, sources, true),
             Live::Tail(sources) => lines(stream, has_chunks, sources, false),
         }
-    }
-}
-
-/// One of those who follow.
-struct Place<'a>(&'a Web);
-
-impl Place<'_> {
-    fn take(web: &Web) -> Option<Place<'_>> {
-        let place = Place(web);
-        (web.streams.fetch_add(1, Ordering::Relaxed) < STREAMS_MAX).then_some(place)
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.streams.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

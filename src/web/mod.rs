@@ -6,6 +6,7 @@
 mod api;
 mod auth;
 mod figures;
+mod guests;
 pub mod http;
 mod live;
 mod logs;
@@ -21,14 +22,13 @@ mod steps;
 mod users;
 mod wait;
 
-use std::sync::atomic::AtomicUsize;
-
 use crate::client::Place;
+use guests::Guests;
 
 pub use options::HELP;
 pub use start::main;
 
-/// What all threads share; none of it changes but figures and counts.
+/// What all threads share; none of it changes but figures and guests.
 #[derive(Debug)]
 struct Web {
     /// Where going is.
@@ -43,8 +43,8 @@ struct Web {
     token: String,
     /// What services use.
     meter: meter::Meter,
-    /// Connections there are.
-    connections: AtomicUsize,
+    /// Whose connections there are.
+    guests: Guests,
     /// Those of them which have no end.
-    streams: AtomicUsize,
+    followers: Guests,
 }

@@ -3,13 +3,13 @@
 
 use std::io::{Read, Write};
 use std::path::Path;
-use std::sync::atomic::AtomicUsize;
 
 use super::auth::{self, Peer};
+use super::guests::Guests;
 use super::http::{Refusal, Request, Response, Rest};
 use super::route::{self, Answer};
 use super::users::Users;
-use super::{Web, http};
+use super::{Web, http, live, server};
 use crate::client::{Place, Trouble};
 
 /// A server whose going is not there.
@@ -24,8 +24,8 @@ pub fn server(run_directory: &Path) -> Result<Server, Trouble> {
         is_read_only: false,
         token: "0123456789abcdef".to_owned(),
         meter: super::meter::Meter::default(),
-        connections: AtomicUsize::new(0),
-        streams: AtomicUsize::new(0),
+        guests: Guests::new(server::CONNECTIONS_MAX),
+        followers: Guests::new(live::FOLLOWERS_MAX),
     }))
 }
 

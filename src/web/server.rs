@@ -5,15 +5,16 @@ use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::TcpListener;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::sync::atomic::Ordering;
 use std::thread::Builder;
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{MsgFlags, recv};
+use nix::sys::socket::sockopt::PeerCredentials;
+use nix::sys::socket::{MsgFlags, getsockopt, recv};
 
 use super::auth::Peer;
+use super::guests::Who;
 use super::http::{Refusal, Request, Response, Rest};
 use super::route::{self, Answer};
 use super::{Web, live};
@@ -21,7 +22,7 @@ use crate::supervise::Moment;
 use crate::sys;
 
 /// Each takes a few pages of memory, until it asks for something.
-const CONNECTIONS_MAX: usize = 2048;
+pub const CONNECTIONS_MAX: usize = 2048;
 
 /// In bytes. What a thread needs is on the heap, or small.
 const STACK: usize = 256 * 1024;
@@ -48,62 +49,50 @@ pub enum Door {
 }
 
 impl Door {
-    fn accept(&self) -> io::Result<(UnixStream, Peer)> {
+    fn accept(&self) -> io::Result<(UnixStream, Peer, Who)> {
         match self {
             Door::Net(listener) => {
                 let (stream, address) = listener.accept()?;
                 stream.set_nodelay(true)?;
-                let peer =
-                    if address.ip().to_canonical().is_loopback() { Peer::Here } else { Peer::Afar };
+                let who = Who::at(address.ip());
+                let peer = if who == Who::Here { Peer::Here } else { Peer::Afar };
                 // Of what a socket can do, we need what all kinds can.
-                Ok((UnixStream::from(OwnedFd::from(stream)), peer))
+                Ok((UnixStream::from(OwnedFd::from(stream)), peer, who))
             }
-            Door::File(listener) => Ok((listener.accept()?.0, Peer::File)),
+            Door::File(listener) => {
+                let (stream, _) = listener.accept()?;
+                let user = getsockopt(&stream, PeerCredentials)?.uid();
+                Ok((stream, Peer::File, Who::User(user)))
+            }
         }
     }
 
     /// Takes connections for ever.
     pub fn serve(&self, web: &'static Web) {
         loop {
-            let Ok((stream, peer)) = self.accept() else {
+            let Ok((stream, peer, who)) = self.accept() else {
                 // Too many files are open, or the client is gone again.
                 let _ = poll(&mut [], PollTimeout::from(AGAIN));
                 continue;
             };
-            let guest = Guest::come(web);
-            if web.connections.load(Ordering::Relaxed) > CONNECTIONS_MAX {
+            let Some(guest) = web.guests.come(who) else {
                 turn_away(stream);
                 continue;
-            }
+            };
             let thread = Builder::new().stack_size(STACK);
             // Without a thread for it, it is closed.
             let _ = thread.spawn(move || {
                 let _guest = guest;
-                talk(web, Patient { stream, until: sys::monotonic() }, peer);
+                talk(web, Patient { stream, until: sys::monotonic() }, peer, who);
             });
         }
     }
 }
 
-/// One of those who are counted.
-struct Guest(&'static Web);
-
-impl Guest {
-    fn come(web: &'static Web) -> Guest {
-        web.connections.fetch_add(1, Ordering::Relaxed);
-        Guest(web)
-    }
-}
-
-impl Drop for Guest {
-    fn drop(&mut self) {
-        self.0.connections.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 fn turn_away(stream: UnixStream) {
     let mut stream = stream;
-    let full = Response::text(503, "too many connections").with("Retry-After", "5");
+    let full = Response::text(503, "too many connections; come back when some of yours are closed")
+        .with("Retry-After", "5");
     let _ = stream.set_nonblocking(true);
     let _ = full.write(&mut stream, true, false);
 }
@@ -167,7 +156,7 @@ impl Write for Patient {
 }
 
 /// Answers requests until there are no more.
-fn talk(web: &Web, mut stream: Patient, peer: Peer) {
+fn talk(web: &Web, mut stream: Patient, peer: Peer, who: Who) {
     let mut rest = Rest::default();
     loop {
         if rest.is_empty() && !waits(&mut stream) {
@@ -195,7 +184,7 @@ fn talk(web: &Web, mut stream: Patient, peer: Peer) {
                 Response::new(200, live::EVENTS, "").write(&mut stream, false, is_lasting)
             }
             Answer::Endless(live) => {
-                let _ = live.run(web, &mut stream, request.is_modern);
+                let _ = live.run(web, &mut stream, who, request.is_modern);
                 return;
             }
         };

@@ -8,14 +8,14 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::atomic::AtomicUsize;
 use std::thread::Builder;
 
-use super::Web;
+use super::guests::Guests;
 use super::meter::Meter;
 use super::options::{self, Address, HELP, Options, Task};
 use super::server::Door;
 use super::users::{self, Users};
+use super::{Web, live, server};
 use crate::client::Place;
 use crate::sys;
 
@@ -87,8 +87,8 @@ fn serve(options: Options) -> Result<(), Wrong> {
         is_read_only: options.is_read_only,
         token: users::hex(&token),
         meter: Meter::default(),
-        connections: AtomicUsize::new(0),
-        streams: AtomicUsize::new(0),
+        guests: Guests::new(server::CONNECTIONS_MAX),
+        followers: Guests::new(live::FOLLOWERS_MAX),
     }));
     let mut threads = Vec::new();
     for door in doors {

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 
 use super::site::{Site, users};
 use crate::common::{Place, status, wait_until};
@@ -128,4 +129,82 @@ fn what_is_deep_or_long_in_an_order_does_no_harm() {
     let long = site.post("/api/v1/start", &format!("{{\"names\": [\"{long}\"]}}"));
     assert!([400, 404].contains(&long.status), "{long:?}");
     assert_eq!(site.get("/api/v1/services/web").json()["state"], "up");
+}
+
+#[test]
+fn one_client_cannot_hold_every_connection() {
+    let place = Place::new();
+    place.service("web", "cmd=sleep 1000\n");
+    let mut going = place.start(&[]);
+    going.wait_started("web");
+    let site = Site::open(&place, &[]);
+    // They begin to ask, so that nobody is closed for being silent.
+    let mut greedy = Vec::new();
+    for _ in 0..1100 {
+        let mut stream = TcpStream::connect(("127.0.0.1", site.port)).unwrap();
+        let _ = stream.write_all(b"GET / HTTP/1.1\r\nHost: loc");
+        greedy.push(stream);
+    }
+    // The last ones were told to come back.
+    let mut answer = String::new();
+    let _ = greedy.last_mut().unwrap().read_to_string(&mut answer);
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    assert!(answer.contains("Retry-After: "), "{answer}");
+    // Somebody else has room.
+    let owner = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    assert_eq!(site.owner(owner).status, 200);
+    drop(greedy);
+    wait_until("there is room again", || site.get("/healthz").status == 200);
+}
+
+#[test]
+fn who_follows_takes_no_place_from_others() {
+    let place = Place::new();
+    place.service("web", "cmd=sleep 1000\n");
+    let mut going = place.start(&[]);
+    going.wait_started("web");
+    let site = Site::open(&place, &[]);
+    let all: Vec<_> = (0..260).map(|_| site.follow("/api/v1/events/stream")).collect();
+    wait_until("all are answered", || {
+        all.iter().all(|it| it.seen("retry: ") || it.seen("too many people follow"))
+    });
+    let refused = all.iter().filter(|it| it.seen("too many people follow")).count();
+    assert_eq!(refused, 4, "half of the places, 256, are for one of them");
+    let mut owner = UnixStream::connect(&site.socket).unwrap();
+    owner.write_all(b"GET /api/v1/events/stream HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    owner.set_read_timeout(Some(std::time::Duration::from_secs(60))).unwrap();
+    let mut status = [0; 12];
+    owner.read_exact(&mut status).unwrap();
+    assert_eq!(&status, b"HTTP/1.1 200");
+}
+
+/// Takes half a minute, in which there is nothing to do.
+#[test]
+fn who_does_not_read_or_write_is_given_up() {
+    let place = Place::new();
+    place.service("web", "cmd=sleep 1000\n");
+    let mut going = place.start(&[]);
+    going.wait_started("web");
+    let site = Site::open(&place, &[]);
+    let threads = || status(site.pid(), "Threads").parse::<usize>().unwrap();
+    // The first one, and one for each of what it listens on.
+    let idle = 3;
+    wait_until("nobody is served", || threads() == idle);
+    let mut writer = TcpStream::connect(("127.0.0.1", site.port)).unwrap();
+    writer.write_all(b"GET / HTTP/1.1\r\nHost: loc").unwrap();
+    // More answers than all buffers on the way take, and nobody who reads them.
+    let mut reader = TcpStream::connect(("127.0.0.1", site.port)).unwrap();
+    let ask = b"GET /api/v1/openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    reader.write_all(&ask.repeat(500)).unwrap();
+    wait_until("both are served", || threads() >= idle + 2);
+    writer.set_read_timeout(Some(std::time::Duration::from_secs(60))).unwrap();
+    let mut answer = String::new();
+    writer.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(120);
+    while threads() > idle {
+        assert!(std::time::Instant::now() < end, "the slow reader is there still");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    assert_eq!(site.get("/healthz").status, 200);
 }
