@@ -5,6 +5,7 @@ pub mod care;
 pub mod cgroup;
 pub mod changes;
 pub mod child;
+pub mod draft;
 pub mod ending;
 pub mod env_file;
 pub mod grammar;

@@ -4,6 +4,7 @@
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,8 +13,7 @@ use clap::ArgMatches;
 
 use super::{Ending, Session, complain, directory, options, plan, print};
 use crate::client::Trouble;
-use crate::config::names::{self, Name};
-use crate::config::{Complaint, Spec, grammar, instances};
+use crate::config::{Complaint, draft, grammar};
 use crate::sys;
 
 /// Performs it.
@@ -93,9 +93,10 @@ fn check_file(file: &Path) -> Result<Ending, Trouble> {
             return Ok(Ending::Failed);
         }
     };
-    let mut complaints = judge_name(file);
+    let name = file.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
+    let mut complaints = draft::judge_name(name);
     let name = file.file_name().map(|it| it.to_string_lossy()).unwrap_or_default();
-    let spec = read(&name, &text).map_err(|wrong| complaints.extend(wrong));
+    let spec = draft::read(&name, &text).map_err(|wrong| complaints.extend(wrong));
     if let (Ok(spec), []) = (&spec, complaints.as_slice()) {
         let tries: String = plan::tell(spec).lines().map(|line| format!("  {line}\n")).collect();
         print(&format!("{shown}: good\n{tries}"))?;
@@ -103,31 +104,6 @@ fn check_file(file: &Path) -> Result<Ending, Trouble> {
     }
     print(&locate(&shown, &complaints))?;
     Ok(Ending::Failed)
-}
-
-/// What a file of this name says; of a template, what its first instance would be.
-pub fn read(name: &str, text: &[u8]) -> Result<Spec, Vec<Complaint>> {
-    let defaults = Spec::default();
-    if !instances::is_template(name) {
-        return instances::make(name, text).read(&defaults);
-    }
-    instances::count(name, text, &defaults)?;
-    let made = instances::make(&format!("{name}1"), text).read(&defaults);
-    // Where that makes no sense as an argument, others may.
-    Ok(made.unwrap_or(defaults))
-}
-
-/// What is wrong with the name of a file, were it a service's.
-fn judge_name(file: &Path) -> Vec<Complaint> {
-    use std::os::unix::ffi::OsStrExt;
-    let name = file.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
-    let message = match names::judge(name) {
-        // People check drafts as well, whatever their names are.
-        Name::Service | Name::Template | Name::Skip => return Vec::new(),
-        Name::TooLong => format!("its name is too long for a service (max: {})", names::NAME_MAX),
-        Name::Refused(why) => why,
-    };
-    vec![Complaint { line: 0, message }]
 }
 
 /// Complaints as people and editors like them: `FILE:LINE: message`.

@@ -11,6 +11,7 @@ use clap::ArgMatches;
 
 use super::{Ending, Session, check, directory, options, print};
 use crate::client::Trouble;
+use crate::config::draft;
 use crate::config::grammar::{join, show};
 use crate::config::names::{self, Name};
 use crate::protocol::{Command, Request};
@@ -62,7 +63,7 @@ fn compose(name: &str, pairs: &[String], words: &[String]) -> Result<String, Str
         text.push_str(pair);
         text.push('\n');
     }
-    match check::read(name, text.as_bytes()) {
+    match draft::read(name, text.as_bytes()) {
         Ok(_) => Ok(text),
         Err(complaints) => {
             let messages = complaints.into_iter().map(|complaint| complaint.message);

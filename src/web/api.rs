@@ -13,8 +13,8 @@ use crate::client::json as answers;
 use crate::client::reply::Status;
 use crate::client::usage::{measured, used};
 use crate::client::{self, Reply, Trouble};
-use crate::config::keys;
 use crate::config::signals::read_signal;
+use crate::config::{draft, keys};
 use crate::protocol::{Command, Request as Question, State};
 
 /// What the machine-readable description says.
@@ -74,7 +74,7 @@ pub fn methods(parts: &[&str]) -> Option<&'static str> {
         | ["services", _, "why" | "log" | "wait"]
         | ["services", _, "log", "stream"]
         | ["events", "stream"] => Some("GET, HEAD"),
-        ["reload" | "reopen-logs" | "upgrade" | "shutdown"] => Some("POST"),
+        ["reload" | "reopen-logs" | "upgrade" | "shutdown" | "check"] => Some("POST"),
         ["services", _, word] | [word] if is_order(word) => Some("POST"),
         _ => None,
     }
@@ -305,6 +305,7 @@ fn order(web: &Web, request: &Request, parts: &[&str]) -> Response {
             None => return unknown(),
         },
         ["reload"] => reload(web, &body),
+        ["check"] => return check(&body),
         ["reopen-logs"] => simply(web, Command::ReopenLogs),
         ["upgrade"] => simply(web, Command::Upgrade),
         ["shutdown"] => simply(web, Command::Shutdown),
@@ -384,6 +385,19 @@ fn reload(web: &Web, body: &Value) -> Result<Response, Trouble> {
         return Ok(response);
     }
     Ok(in_json(200, answers::blocks(&reply, "decisions", &[])))
+}
+
+/// What is wrong with a text, were it the file of a service; it stays one.
+fn check(body: &Value) -> Response {
+    let said = |key: &str| body.get(key).and_then(Value::as_str);
+    let (Some(name), Some(text)) = (said("name"), said("text")) else {
+        return refuse(400, "invalid", "`name` and `text` must be those of a service file");
+    };
+    let complaints = draft::complaints(name, text.as_bytes()).into_iter();
+    let complaints: Vec<_> = complaints
+        .map(|it| json!({ "line": (it.line > 0).then_some(it.line), "message": it.message }))
+        .collect();
+    in_json(200, format!("{:#}\n", json!({ "name": name, "complaints": complaints })))
 }
 
 fn simply(web: &Web, command: Command) -> Result<Response, Trouble> {

@@ -92,6 +92,32 @@ fn services_are_restarted_one_after_the_other_and_waited_for() {
 }
 
 #[test]
+fn a_text_is_looked_at_before_it_is_a_file() {
+    let place = Place::new();
+    place.service("web", "cmd=sleep 1000\n");
+    let mut going = place.start(&[]);
+    going.wait_started("web");
+    let site = Site::open(&place, &[]);
+    let check = |name: &str, text: &str| {
+        let body = serde_json::json!({ "name": name, "text": text }).to_string();
+        site.post("/api/v1/check", &body).json()["complaints"].as_array().unwrap().clone()
+    };
+    assert!(check("db", "cmd=sleep 1000\n").is_empty());
+    assert!(check("db@", "cmd=sleep 1000 %i\n").is_empty());
+    let wrong = check("db", "cmd=sleep 1000\nrestart=alwas\nusr=ann\n");
+    assert_eq!([&wrong[0]["line"], &wrong[1]["line"]], [2, 3]);
+    assert!(wrong[1]["message"].as_str().unwrap().contains("user"), "{wrong:?}");
+    let name = check("a b", "cmd=sleep 1000\n");
+    assert_eq!(name[0]["line"], Value::Null);
+    for body in ["{}", "{\"name\": \"x\"}", "{\"name\": 1, \"text\": \"\"}"] {
+        assert_eq!(site.post("/api/v1/check", body).status, 400, "{body}");
+    }
+    // It is no file by that.
+    assert_eq!(site.get("/api/v1/services/db").status, 404);
+    assert_eq!(site.get("/api/v1/check").status, 405);
+}
+
+#[test]
 fn what_makes_no_sense_is_told_in_json() {
     let place = Place::new();
     place.service("web", "cmd=sleep 1000\n");
@@ -206,7 +232,8 @@ fn every_address_of_the_description_is_there() {
             if path.ends_with("/shutdown") || path.ends_with("/upgrade") {
                 continue;
             }
-            let body = "{\"names\": [\"web\"], \"signal\": \"CONT\", \"text\": \"x\"}";
+            let body =
+                "{\"names\": [\"web\"], \"signal\": \"CONT\", \"text\": \"x\", \"name\": \"x\"}";
             let answer = if method == "get" { site.get(&path) } else { site.post(&path, body) };
             assert!([200, 202, 409].contains(&answer.status), "{method} {path}: {answer:?}");
             assert!(methods[method]["responses"][answer.status.to_string()].is_object(), "{path}");

@@ -49,6 +49,7 @@ const SLICE: [&str; 4] = ["string", "string", "int", "int"];
 const TAIL: [&str; 4] = ["array", "string", "int", "int"];
 const READ_OUT: &str = "Read from the log of a process's stdout.";
 const TAIL_OUT: &str = "Read the end of the log of a process's stdout.";
+const NEWS: &str = "Tell listeners something; going has none, and tells nobody.";
 const CLEAR: &str = "Empty the logs of a process, and remove their backups.";
 
 /// Those after `supervisor.`.
@@ -104,9 +105,7 @@ static METHODS: [Method; 37] = [
     order("clearProcessLog", &NAME, CLEAR, output::clear),
     order("clearAllProcessLogs", &["array"], "Empty all logs.", output::clear_all),
     order("sendProcessStdin", &["boolean", "string", "string"], "Send a line.", output::send),
-    order("sendRemoteCommEvent", &["boolean", "string", "string"], "Not supported.", |_, _| {
-        Err(fault(Code::Failed, "going has no listeners of its own"))
-    }),
+    order("sendRemoteCommEvent", &["boolean", "string", "string"], NEWS, output::send_event),
 ];
 
 /// The method of this name.
