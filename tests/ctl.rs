@@ -123,6 +123,25 @@ fn what_cannot_start_is_told_with_the_reason() {
 }
 
 #[test]
+fn what_ran_and_was_ended_is_not_said_to_be_missing() {
+    let place = Place::new();
+    let keys = "ready=notify\nstart-timeout=200ms\nbackoff=1h\nbackoff-max=1h\n";
+    place.service("late", &format!("cmd=sleep 1000\n{keys}"));
+    place.service("lost", "cmd=sleep 1\nuser=nobody-at-all\nbackoff=1h\nbackoff-max=1h\n");
+    place.service("root", "cmd=sleep 1\nchroot=/no/such/root\nbackoff=1h\nbackoff-max=1h\n");
+    let mut going = place.start(&[]);
+    going.wait_for_all(&["late * quarantined *", "lost * quarantined *", "root * quarantined *"]);
+    let story = good(&place, &["why", "late"]);
+    let told = story.contains(": stopped after ") && story.contains("Not ready after 200ms");
+    assert!(told && story.contains("(a strike: it was not ready)"), "{story}");
+    assert!(!story.contains("what is missing"), "{story}");
+    assert!(good(&place, &["why", "lost"]).contains("There is no user nobody-at-all"));
+    let story = good(&place, &["why", "root"]);
+    assert!(story.contains("Can't change root to /no/such/root: No such file"), "{story}");
+    going.stop();
+}
+
+#[test]
 fn quarantine_ends_when_somebody_says_so() {
     let place = Place::new();
     let sick = place.path("sick");

@@ -46,7 +46,7 @@ pub fn deaths(blocks: &[Message], name: &str) -> Vec<Death> {
 fn last_words(blocks: &[Message], service: &Status, count: u64) -> LastWords {
     let deaths = deaths(blocks, &service.name);
     let death = deaths.first().filter(|death| !death.ordered && count > 0)?;
-    if matches!(death.end, End::Fault(_)) {
+    if matches!(death.end, End::Fault(_)) && !has_run(death) {
         return None;
     }
     let is_it = |block: &&Message| block.get("service") == Some(&service.name);
@@ -247,6 +247,11 @@ fn ago(since: &str) -> String {
     since.strip_prefix(" for ").map(|time| format!(" {time} ago")).unwrap_or_default()
 }
 
+/// Whether the program ran, and what is told is why it was ended.
+fn has_run(death: &Death) -> bool {
+    matches!(death.strike.as_deref(), Some("health" | "unready" | "watchdog"))
+}
+
 /// How it died, a line each; those that are all alike only once.
 fn ends(deaths: &[Death]) -> Vec<String> {
     let mut lines = Vec::new();
@@ -257,7 +262,7 @@ fn ends(deaths: &[Death]) -> Vec<String> {
             _ => "Before that",
         };
         let how = match (&death.end, death.ordered) {
-            (End::Fault(why), _) if death.strike.as_deref() == Some("health") => {
+            (End::Fault(why), _) if has_run(death) => {
                 format!("stopped after {}: {why}", span(death.ran))
             }
             (End::Fault(why), _) => format!("it could not be run: {why}"),
@@ -272,6 +277,7 @@ fn ends(deaths: &[Death]) -> Vec<String> {
             Some("setup") => " (a strike: its setup failed)",
             Some("unready") => " (a strike: it was not ready)",
             Some("health") => " (a strike: it was not well)",
+            Some("watchdog") => " (a strike: it hung)",
             Some(_) => " (a strike)",
             None => "",
         };
@@ -298,9 +304,9 @@ fn advice(service: &Status, deaths: &[Death], is_shown: bool) -> Vec<String> {
     if !service.complaints.is_empty() {
         advice.push(format!("Put {file} right; going sees it as soon as it is saved."));
     }
-    let is_ill = deaths.first().is_some_and(|it| it.strike.as_deref() == Some("health"));
-    let is_fault =
-        matches!(deaths.first(), Some(Death { end: End::Fault(_), ordered: false, .. })) && !is_ill;
+    let is_fault = deaths
+        .first()
+        .is_some_and(|it| matches!(it.end, End::Fault(_)) && !it.ordered && !has_run(it));
     match State::read(&service.state) {
         Some(State::Quarantined) if is_fault => {
             advice.push(format!("Put right what is missing, then: goingctl retry {name}"));

@@ -7,6 +7,7 @@
 //! parents while it has any, which is why they are looked at before a service is
 //! told to stop; later, by its trace, or its control group, if there is one.
 
+use std::cell::OnceCell;
 use std::fs;
 use std::os::fd::AsFd;
 
@@ -46,6 +47,22 @@ struct Person {
     is_of_main: bool,
     /// What its environment says, if that counts.
     service: Option<Box<[u8]>>,
+    /// The same of one that is no descendant, if it names our run directory, too; looked
+    /// at when somebody asks first, for many may ask.
+    marked: OnceCell<Option<Box<[u8]>>>,
+}
+
+impl Person {
+    fn of(stat: Stat) -> Person {
+        let (ancestor, is_of_main, service) = (None, false, None);
+        Person { stat, ancestor, is_of_main, service, marked: OnceCell::new() }
+    }
+
+    /// Whether it carries the mark of all of ours, and the name of this service.
+    fn carries(&self, name: &str, mark: &[u8]) -> bool {
+        let service = self.marked.get_or_init(|| service_of(self.stat.pid, Some(mark)));
+        service.as_deref() == Some(name.as_bytes())
+    }
 }
 
 /// Everybody who may be one of our services, as far as /proc tells.
@@ -67,7 +84,6 @@ impl Census {
     /// services, whose descendants are nobody else's.
     pub fn take(is_main: impl Fn(Pid) -> bool) -> Census {
         let us = Pid(i32::try_from(std::process::id()).unwrap_or(0));
-        let person = |stat| Person { stat, ancestor: None, is_of_main: false, service: None };
         let mut census = Census { us, all: Vec::new(), others: Vec::new(), is_blind: false };
         let entries = fs::read_dir("/proc");
         census.is_blind = entries.as_ref().is_err_and(sys::is_passing);
@@ -76,7 +92,7 @@ impl Census {
             let name = entry.map(|entry| entry.file_name()).unwrap_or_default();
             let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
             match Stat::look(Pid(pid)) {
-                Ok(stat) => census.all.extend(stat.filter(|it| !it.is_dead).map(person)),
+                Ok(stat) => census.all.extend(stat.filter(|it| !it.is_dead).map(Person::of)),
                 Err(_) => census.is_blind = true,
             }
         }
@@ -128,8 +144,8 @@ impl Census {
     }
 
     /// Whether one that descends from nobody we know was left by an adopted `head`.
-    fn is_orphan(&self, it: &Stat, head: &Head) -> bool {
-        let Some(mark) = head.mark else { return false };
+    fn is_orphan(&self, person: &Person, head: &Head) -> bool {
+        let (it, Some(mark)) = (&person.stat, head.mark) else { return false };
         // While a group or session lasts, nobody else gets its number as a pid.
         let is_stale =
             self.find(head.pid).is_some_and(|it| !it.is_of_main || it.ancestor != Some(head.pid));
@@ -140,7 +156,7 @@ impl Census {
             Whom::All | Whom::Strays => {
                 is_of_group
                     || !is_stale && it.session == head.pid
-                    || carries_mark(it.pid, head.name, Some(mark))
+                    || person.carries(head.name, mark)
             }
         }
     }
@@ -165,7 +181,7 @@ impl Census {
                 return true;
             }
         }
-        let Some(ancestor) = person.ancestor else { return self.is_orphan(it, head) };
+        let Some(ancestor) = person.ancestor else { return self.is_orphan(person, head) };
         let is_named = |it: &Person| it.service.as_deref() == Some(head.name.as_bytes());
         match head.whom {
             Whom::Process | Whom::Group => it.group == head.pid,

@@ -193,10 +193,15 @@ fn find_command(
     }
     let path = environment.get("PATH").unwrap_or_default();
     let mut errno = Errno::ENOENT;
+    let root = spec.sandbox.chroot.as_deref();
+    if root.is_some_and(|it| !Path::new(it).is_dir()) {
+        // That is what is wrong, not the command in it.
+        return Err(fault(Step::Chroot, Errno::ENOENT));
+    }
     // A relative entry would mean another file in each working directory.
     for directory in path.split(|&byte| byte == b':').filter(|it| it.starts_with(b"/")) {
         let file = Path::new(OsStr::from_bytes(directory)).join(OsStr::from_bytes(command));
-        match is_executable(&file, spec.sandbox.chroot.as_deref()) {
+        match is_executable(&file, root) {
             Ok(()) => return c_string(file.into_os_string().into_vec(), Step::FindCommand),
             Err(Errno::ENOENT | Errno::ENOTDIR) => {}
             Err(why) => errno = why,

@@ -16,6 +16,8 @@ fn a_service_is_up_when_it_says_so_and_shows_what_it_says() {
     place.service("web", &(speaker(&place, "web") + "ready=notify\n"));
     let mut going = place.start(&[]);
     let mut client = Client::connect(&place);
+    tell(&place, "web", "say('READY=1\\nSTATUS=' + 5000 * 'x')");
+    going.wait_for("web: a notice is dropped, for it is longer than 4096 bytes");
     tell(&place, "web", "say('STATUS=\\x1b[2Jwarming \\x07up')");
     wait_until("its status", || why(&place, "web").contains("status-text=[2Jwarming  up\n"));
     let block = client.wait_state("web", "starting");

@@ -131,8 +131,11 @@ impl Daemon {
     }
 
     fn take_notice(&mut self, sender: Option<(i32, u32)>, text: &[u8]) {
-        let notices = notice::read(text);
         let (pid, uid) = sender.unwrap_or((0, 0));
+        if text.len() > NOTICE_MAX {
+            return self.complain_of_length(Pid(pid), uid);
+        }
+        let notices = notice::read(text);
         if notices.is_empty() {
             return;
         }
@@ -148,6 +151,14 @@ impl Daemon {
                 "notice of pid {pid}, user {uid}, dropped: it is {whose}; {once}"
             );
         }
+    }
+
+    /// What is cut off may change what it says, so nothing of it is taken.
+    fn complain_of_length(&mut self, pid: Pid, uid: u32) {
+        let Some(slot) = self.speaker(pid, uid) else { return };
+        let name = self.supervisor.get(slot).map_or("", |it| &it.name);
+        let fact = "a notice is dropped, for it is longer than";
+        report!(self.reporter, Level::Warning, "{name}: {fact} {NOTICE_MAX} bytes");
     }
 
     /// Whether it is listened to what a service says.

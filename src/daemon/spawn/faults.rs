@@ -37,13 +37,18 @@ pub fn explain(fault: Fault, spec: &Spec) -> (String, &'static str) {
     let user = spec.user.as_deref().unwrap_or("going's own user");
     let command = || shown("", spec, spec.cmd.first().map_or("", String::as_str));
     match fault.step {
+        Step::FindUser if fault.errno == libc::ENOENT => {
+            (format!("There is no user {user}"), "user")
+        }
         Step::FindUser => (format!("Can't find user {user}: {why}"), "user"),
         Step::FindGroup if fault.errno == libc::EINVAL => {
             (format!("Can't tell the group of user {user}: it has no entry, so set group="), "user")
         }
         Step::FindGroup => {
             let group = spec.group.as_deref().unwrap_or("of the user");
-            (format!("Can't find group {group}: {why}"), "group")
+            let is_unknown = fault.errno == libc::ENOENT;
+            let no_such = is_unknown.then(|| format!("There is no group {group}"));
+            (no_such.unwrap_or_else(|| format!("Can't find group {group}: {why}")), "group")
         }
         Step::FindGroups => {
             let groups = spec.groups.as_ref().map_or(String::new(), |groups| groups.join(" "));
