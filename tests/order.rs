@@ -112,6 +112,8 @@ fn what_is_not_there_is_told_and_taken_when_it_comes() {
     let said = ctl(&place, &["start", "app"]);
     assert_eq!(said.code, 1, "{said:?}");
     assert!(said.err.contains("app is waiting for postgras (missing)"), "{said:?}");
+    let story = good(&place, &["why", "app"]);
+    assert!(story.contains("=> Add postgras, or take it out of needs in "), "{story}");
     let check = check(&place);
     assert!(check.contains("app:3: needs=postgras"), "{check}");
     place.service("pool@", "cmd=sleep 100%i\ninstances=2\n");

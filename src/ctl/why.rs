@@ -323,10 +323,11 @@ fn advice(service: &Status, deaths: &[Death], is_shown: bool) -> Vec<String> {
             advice.push(format!("Try again: goingctl start {name}, or change {file}."));
         }
         Some(State::Waiting) => {
-            let names = service.waits_for.iter().map(|(name, _)| name);
-            advice.extend(
-                names.take(1).map(|it| format!("See why that is not ready: goingctl why {it}")),
-            );
+            advice.extend(service.waits_for.first().map(|(other, state)| match state.as_str() {
+                "missing" => format!("Add {other}, or take it out of needs in {file}."),
+                _ if other == name => format!("Take {name} out of needs in {file}: it is itself."),
+                _ => format!("See why that is not ready: goingctl why {other}"),
+            }));
         }
         Some(State::Disabled) => advice.push(format!("Let it run: goingctl enable {name}")),
         Some(State::Down) if service.unmet.is_some() => {

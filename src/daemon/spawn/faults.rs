@@ -37,23 +37,7 @@ pub fn explain(fault: Fault, spec: &Spec) -> (String, &'static str) {
     let user = spec.user.as_deref().unwrap_or("going's own user");
     let command = || shown("", spec, spec.cmd.first().map_or("", String::as_str));
     match fault.step {
-        Step::FindUser if fault.errno == libc::ENOENT => {
-            (format!("There is no user {user}"), "user")
-        }
-        Step::FindUser => (format!("Can't find user {user}: {why}"), "user"),
-        Step::FindGroup if fault.errno == libc::EINVAL => {
-            (format!("Can't tell the group of user {user}: it has no entry, so set group="), "user")
-        }
-        Step::FindGroup => {
-            let group = spec.group.as_deref().unwrap_or("of the user");
-            let is_unknown = fault.errno == libc::ENOENT;
-            let no_such = is_unknown.then(|| format!("There is no group {group}"));
-            (no_such.unwrap_or_else(|| format!("Can't find group {group}: {why}")), "group")
-        }
-        Step::FindGroups => {
-            let groups = spec.groups.as_ref().map_or(String::new(), |groups| groups.join(" "));
-            (format!("Can't find all of groups {groups}: {why}"), "groups")
-        }
+        Step::FindUser | Step::FindGroup | Step::FindGroups => explain_search(fault, spec, &why),
         Step::FindCommand | Step::Execute => (format!("Can't execute {}: {why}", command()), "cmd"),
         Step::Stdin => (open(spec, &spec.stdin, "stdin", fault.errno), "stdin"),
         Step::Stdout => (open(spec, &spec.stdout, "stdout", fault.errno), "stdout"),
@@ -94,6 +78,30 @@ pub fn explain(fault: Fault, spec: &Spec) -> (String, &'static str) {
         | Step::NewPrivileges
         | Step::Cgroup(_) => explain_wrapping(fault, spec, &why),
     }
+}
+
+/// Who of those that are named does not exist, or cannot be found.
+fn explain_search(fault: Fault, spec: &Spec, why: &str) -> (String, &'static str) {
+    let is_missing = fault.errno == libc::ENOENT;
+    if fault.step == Step::FindGroups {
+        let groups = spec.groups.as_ref().map_or(String::new(), |groups| groups.join(" "));
+        return (format!("Can't find all of groups {groups}: {why}"), "groups");
+    }
+    let user = spec.user.as_deref().unwrap_or("going's own user");
+    let (what, key) = if fault.step == Step::FindUser {
+        (format!("user {user}"), "user")
+    } else if fault.errno == libc::EINVAL {
+        let what = format!("Can't tell the group of user {user}");
+        return (format!("{what}: it has no entry, so set group="), "user");
+    } else {
+        (format!("group {}", spec.group.as_deref().unwrap_or("of the user")), "group")
+    };
+    let sentence = if is_missing {
+        format!("There is no {what}")
+    } else {
+        format!("Can't find {what}: {why}")
+    };
+    (sentence, key)
 }
 
 /// Why a run was ended that its program had begun.
