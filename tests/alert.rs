@@ -13,6 +13,8 @@ mod common;
 
 #[path = "alert/bench.rs"]
 mod bench;
+#[path = "alert/calm.rs"]
+mod calm;
 #[path = "alert/files.rs"]
 mod files;
 #[path = "alert/lost.rs"]

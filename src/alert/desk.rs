@@ -23,6 +23,19 @@ const RETRY: Duration = Duration::from_secs(1);
 /// So long at most.
 const RETRY_MAX: Duration = Duration::from_secs(300);
 
+/// The clock of people may be set meanwhile.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// What there was to do.
+enum Turn {
+    /// Something, and there may be more.
+    Done,
+    /// Nothing.
+    Empty,
+    /// Something, but not yet.
+    Early(Duration),
+}
+
 /// What a thread and those who give it work share.
 #[derive(Debug)]
 struct Desk {
@@ -94,10 +107,13 @@ impl Desk {
                 continue;
             };
             match self.turn(&settings) {
-                Ok(true) => tries = 0,
-                Ok(false) => {
+                Ok(turn) => {
                     tries = 0;
-                    thread::park();
+                    match turn {
+                        Turn::Done => {}
+                        Turn::Empty => thread::park(),
+                        Turn::Early(wait) => thread::park_timeout(wait),
+                    }
                 }
                 Err(why) => {
                     let wait = RETRY.saturating_mul(1_u32.wrapping_shl(tries.min(16)));
@@ -123,8 +139,8 @@ impl Desk {
         }
     }
 
-    /// Sends what waits; whether there was anything.
-    fn turn(&self, settings: &Settings) -> Result<bool, String> {
+    /// Sends what waits, if it is time.
+    fn turn(&self, settings: &Settings) -> Result<Turn, String> {
         let failed = |error: std::io::Error| format!("the spool: {}", sys::explain(&error));
         let names = self.spool.list().map_err(failed)?;
         let count = if settings.is_single() { 1 } else { BATCH };
@@ -139,7 +155,16 @@ impl Desk {
             }
         }
         if alerts.is_empty() {
-            return self.spool.list().map(|it| !it.is_empty()).map_err(failed);
+            let is_empty = self.spool.list().map_err(failed)?.is_empty();
+            return Ok(if is_empty { Turn::Empty } else { Turn::Done });
+        }
+        let first = alerts.first().and_then(|alert| alert.facts.number("at")).unwrap_or(0);
+        let seconds = sys::wall_seconds();
+        let offset = sys::pipes::local_offset(seconds).saturating_mul(1000);
+        let now = u64::try_from(seconds).unwrap_or(0).saturating_mul(1000);
+        let wait = settings.every.wait(first, now, offset);
+        if !wait.is_zero() {
+            return Ok(Turn::Early(wait.min(LOOK)));
         }
         match deliver(settings, &alerts) {
             Ok(()) => {
@@ -157,6 +182,6 @@ impl Desk {
                 }
             }
         }
-        Ok(true)
+        Ok(Turn::Done)
     }
 }

@@ -32,13 +32,15 @@ pub enum Kind {
     Config,
     /// Its log was emptied, or was not.
     Log,
+    /// Its bad time is over.
+    Recovered,
     /// More happened than we were told.
     Lost,
 }
 
 impl Kind {
     /// The words for them, the gravest first.
-    pub const WORDS: [(&'static str, Kind); 12] = [
+    pub const WORDS: [(&'static str, Kind); 13] = [
         ("failed", Kind::Failed),
         ("quarantine", Kind::Quarantine),
         ("unhealthy", Kind::Unhealthy),
@@ -50,12 +52,24 @@ impl Kind {
         ("ready", Kind::Ready),
         ("config", Kind::Config),
         ("log", Kind::Log),
+        ("recovered", Kind::Recovered),
         ("lost", Kind::Lost),
     ];
 
     /// What one wants to know who does not say what.
-    pub const USUAL: [Kind; 5] =
-        [Kind::UnexpectedExit, Kind::Quarantine, Kind::Failed, Kind::Unhealthy, Kind::Lost];
+    pub const USUAL: [Kind; 6] = [
+        Kind::UnexpectedExit,
+        Kind::Quarantine,
+        Kind::Failed,
+        Kind::Unhealthy,
+        Kind::Recovered,
+        Kind::Lost,
+    ];
+
+    /// Whether it begins a bad time, or belongs to one.
+    pub fn is_bad(self) -> bool {
+        matches!(self, Kind::Failed | Kind::Quarantine | Kind::Unhealthy | Kind::UnexpectedExit)
+    }
 
     /// The event of this word.
     pub fn read(word: &str) -> Option<Kind> {

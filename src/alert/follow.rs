@@ -12,8 +12,9 @@ use super::folder::{self, Folder, Rule, Sight};
 use super::position::{Origin, Position};
 use super::settings::Settings;
 use super::start::complain;
+use super::trouble::{Ledger, Trouble};
 use crate::client::log::{Wanted, last_lines, of};
-use crate::client::{Client, Place, Trouble};
+use crate::client::{self, Client, Place, say};
 use crate::config::grammar::visible;
 use crate::protocol::pattern::matches;
 use crate::protocol::{Command, Message, Request};
@@ -35,6 +36,8 @@ pub struct Follower {
     sight: Option<Sight>,
     bells: Vec<Bell>,
     tags: HashMap<String, Vec<String>>,
+    /// The bad times of services, by target.
+    ledgers: HashMap<String, Ledger>,
     /// What was complained about last.
     said: String,
 }
@@ -50,6 +53,7 @@ impl Follower {
             sight: None,
             bells: Vec::new(),
             tags: HashMap::new(),
+            ledgers: HashMap::new(),
             said: String::new(),
         }
     }
@@ -71,11 +75,14 @@ impl Follower {
 
     /// Follows as long as there is this going.
     fn session(&mut self) -> Result<(), String> {
-        let gone = |trouble: Trouble| trouble.sentence().unwrap_or("going is gone").to_owned();
+        let gone =
+            |trouble: client::Trouble| trouble.sentence().unwrap_or("going is gone").to_owned();
         let failed = |error: io::Error| format!("the spool: {}", sys::explain(&error));
         let mut client = Client::connect(&self.place).map_err(gone)?;
         let reply = client.ask(&Request::new(Command::Myself)).map_err(gone)?;
         let block = reply.blocks.first().ok_or("going does not say who it is")?;
+        // What was not kept will happen again.
+        self.ledgers.clear();
         let mut position = Position::find(&self.root, Origin::of(block), reply.serial);
         position.save(&self.root).map_err(failed)?;
         let since = Some(position.serial);
@@ -104,6 +111,10 @@ impl Follower {
             self.look();
             for message in &events {
                 self.put(message, &mut position).map_err(failed)?;
+            }
+            self.settle().map_err(failed)?;
+            for ledger in self.ledgers.values_mut() {
+                ledger.save().map_err(failed)?;
             }
             if !events.is_empty() {
                 position.save(&self.root).map_err(failed)?;
@@ -167,6 +178,9 @@ impl Follower {
         }
         let kinds = event::kinds(message);
         let service = message.get("service").unwrap_or_default();
+        let at = now().saturating_sub(message.number("ago-ms").unwrap_or(0));
+        self.open_ledgers();
+        self.ledgers.values_mut().for_each(|ledger| ledger.note(service, &kinds, at));
         let wants = |rule: &Rule| kinds.iter().any(|kind| rule.settings.event.contains(kind));
         if !self.rules.iter().any(wants) {
             return Ok(());
@@ -176,26 +190,46 @@ impl Follower {
         let tags = self.tags.get(service).map_or(&[][..], Vec::as_slice);
         for rule in rules.filter(|rule| is_about(&rule.settings, service, tags)) {
             let kind = kinds.iter().find(|kind| rule.settings.event.contains(kind));
-            let kind = kind.map_or("", |kind| kind.word());
+            let Some(kind) = kind else { continue };
+            let is_kept = kind.is_bad() && !rule.settings.calm.is_zero();
+            let ledger = self.ledgers.get_mut(&rule.name).filter(|_| is_kept);
+            if ledger.is_some_and(|ledger| !ledger.hear(service, &kinds, at)) {
+                continue;
+            }
             let lines = last_words(facts.as_ref(), rule.settings.lines);
-            let ago = message.number("ago-ms").unwrap_or(0);
-            let now = u64::try_from(sys::wall_seconds()).unwrap_or(0).saturating_mul(1000);
-            let at = now.saturating_sub(ago);
-            let alert = Alert::new(kind, &event::sentence(message), at, &lines, message);
+            let alert = Alert::new(kind.word(), &event::sentence(message), at, &lines, message);
             // A loss has no number, and is one of the event before.
             let mark = match message.number("lost") {
                 Some(lost) => format!("{}.{lost}", position.mark()),
                 None => position.mark(),
             };
-            let Some(bell) = self.bells.iter().find(|bell| bell.name() == rule.name) else {
-                continue;
-            };
-            let room = usize::try_from(rule.settings.spool).unwrap_or(usize::MAX);
-            let dropped = bell.spool().put(&alert, &mark, room)?;
-            if dropped > 0 {
-                complain(&format!("{}: spool is full, {dropped} dropped", rule.name));
+            spool(&self.bells, rule, &alert, &mark)?;
+        }
+        Ok(())
+    }
+
+    /// Opens those of targets that have none yet.
+    fn open_ledgers(&mut self) {
+        for rule in &self.rules {
+            if !self.ledgers.contains_key(&rule.name) {
+                let ledger = Ledger::load(&self.root.join(&rule.name));
+                self.ledgers.insert(rule.name.clone(), ledger);
             }
-            bell.ring();
+        }
+    }
+
+    /// Tells whose bad times are over.
+    fn settle(&mut self) -> io::Result<()> {
+        self.open_ledgers();
+        let now = now();
+        for rule in &self.rules {
+            let Some(ledger) = self.ledgers.get_mut(&rule.name) else { continue };
+            for trouble in ledger.settle(now, rule.settings.calm) {
+                if rule.settings.event.contains(&Kind::Recovered) {
+                    let mark = format!("recovered.{}.{}", trouble.since, trouble.service);
+                    spool(&self.bells, rule, &recovery(&trouble, rule, now), &mark)?;
+                }
+            }
         }
         Ok(())
     }
@@ -212,12 +246,45 @@ impl Follower {
         }
         let names = vec![service.to_owned()];
         let request = Request { names, ..Request::new(Command::Status) };
-        let reply = crate::client::ask(&self.place, &request).ok()?;
+        let reply = client::ask(&self.place, &request).ok()?;
         let block = reply.blocks.into_iter().find(|it| it.get("service") == Some(service))?;
         let tags = block.all("tag").map(str::to_owned).collect();
         self.tags.insert(service.to_owned(), tags);
         is_death.then_some(block)
     }
+}
+
+/// Milliseconds since 1970.
+fn now() -> u64 {
+    u64::try_from(sys::wall_seconds()).unwrap_or(0).saturating_mul(1000)
+}
+
+/// Puts a message where its target finds it.
+fn spool(bells: &[Bell], rule: &Rule, alert: &Alert, mark: &str) -> io::Result<()> {
+    let Some(bell) = bells.iter().find(|bell| bell.name() == rule.name) else { return Ok(()) };
+    let room = usize::try_from(rule.settings.spool).unwrap_or(usize::MAX);
+    let dropped = bell.spool().put(alert, mark, room)?;
+    if dropped > 0 {
+        complain(&format!("{}: spool is full, {dropped} dropped", rule.name));
+    }
+    bell.ring();
+    Ok(())
+}
+
+/// What is told when a bad time is over.
+fn recovery(trouble: &Trouble, rule: &Rule, now: u64) -> Alert {
+    let service = &trouble.service;
+    let calm = say::span(rule.settings.calm);
+    let mut text = format!("{service}: recovered, up for {calm}");
+    if trouble.untold > 0 {
+        let untold = say::count(trouble.untold, "more event");
+        text.push_str(&format!("; {untold} since {}", say::moment(trouble.since)));
+    }
+    let mut event = Message::new();
+    event.add("service", service);
+    event.add("state", "up");
+    event.add("untold", &trouble.untold.to_string());
+    Alert::new(Kind::Recovered.word(), &text, now, &[], &event)
 }
 
 /// Whether somebody wants to know of this service. What is about none is for all.

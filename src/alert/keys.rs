@@ -1,6 +1,7 @@
 //! The one table of our keys: reading, checking, the manual and the house test all
 //! go by it.
 
+use super::every;
 use super::settings::Settings;
 use super::values::{
     SHAPES, TLS, add_addresses, add_events, add_services, read_address, read_command,
@@ -11,6 +12,7 @@ use crate::config::grammar::{self, Line, show};
 use crate::config::keys::VALUE_MAX;
 use crate::config::nearest::nearest;
 use crate::config::values::{choose, hint, read_path, store, wrong};
+use crate::config::words::read_duration;
 
 /// What there is to do with a key.
 pub struct Key {
@@ -40,7 +42,7 @@ pub static KEYS: &[Key] = &[
     Key {
         name: "event",
         repeats: true,
-        default: "unexpected-exit quarantine failed unhealthy lost",
+        default: "unexpected-exit quarantine failed unhealthy recovered lost",
         set: |to, value| add_events(&mut to.event, value),
         clear: |to| to.event.clear(),
     },
@@ -119,6 +121,18 @@ pub static KEYS: &[Key] = &[
         name: "lines",
         default: "10",
         set: |to, value| store(&mut to.lines, value, read_lines),
+        ..PLAIN
+    },
+    Key {
+        name: "every",
+        default: "now",
+        set: |to, value| every::read(value).map(|it| to.every = it),
+        ..PLAIN
+    },
+    Key {
+        name: "calm",
+        default: "5m",
+        set: |to, value| store(&mut to.calm, value, read_duration),
         ..PLAIN
     },
     Key {

@@ -6,6 +6,7 @@
 mod deliver;
 mod desk;
 mod event;
+mod every;
 mod folder;
 mod follow;
 pub mod keys;
@@ -14,6 +15,7 @@ mod position;
 mod settings;
 mod spool;
 mod start;
+mod trouble;
 mod values;
 
 pub use options::HELP;

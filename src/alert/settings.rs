@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::event::Kind;
+use super::every::Every;
 
 /// All of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +40,11 @@ pub struct Settings {
     pub timeout: Duration,
     /// So many of a service's last lines are told.
     pub lines: u32,
+    /// When they are sent.
+    pub every: Every,
+    /// How long a service must be up until its bad time is over; nothing if each event
+    /// is told.
+    pub calm: Duration,
     /// So many messages wait at most.
     pub spool: u32,
 }
@@ -62,6 +68,8 @@ impl Default for Settings {
             syslog: None,
             timeout: Duration::from_secs(30),
             lines: 10,
+            every: Every::Now,
+            calm: Duration::from_secs(300),
             spool: 1000,
         }
     }

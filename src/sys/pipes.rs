@@ -145,8 +145,8 @@ fn rights(header: &libc::msghdr) -> (Vec<OwnedFd>, Option<(i32, u32)>) {
 pub fn local_offset(seconds: i64) -> i64 {
     // SAFETY: all zeroes is a valid struct tm.
     let mut parts: libc::tm = unsafe { mem::zeroed() };
-    // SAFETY: both places are ours, and there is one thread, so that nobody
-    // changes the environment meanwhile.
+    // SAFETY: both places are ours, and nobody changes the environment
+    // meanwhile: going-log has one thread, and going-alert's leave it alone.
     let done = unsafe { libc::localtime_r(&raw const seconds, &raw mut parts) };
     if done.is_null() { 0 } else { parts.tm_gmtoff }
 }

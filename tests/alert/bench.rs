@@ -30,7 +30,7 @@ pub fn noting(place: &Place, name: &str, before: &str) -> String {
          cat {told}.new >{told}\n"
     );
     place.write(&format!("{name}.sh"), script);
-    format!("command=/bin/sh {}\n", place.path(&format!("{name}.sh")))
+    format!("calm=0\ncommand=/bin/sh {}\n", place.path(&format!("{name}.sh")))
 }
 
 /// What was noted, one entry a message.
@@ -45,6 +45,12 @@ pub fn told(place: &Place, name: &str) -> Vec<String> {
 pub fn value<'a>(message: &'a str, name: &str) -> &'a str {
     let mut lines = message.lines();
     lines.find_map(|line| line.strip_prefix(name)?.strip_prefix('=')).unwrap_or_default()
+}
+
+/// As after a reboot: there was a going before, and the one which comes is another.
+pub fn early(place: &Place) {
+    place.make_dir("spool");
+    place.write("spool/position", "boot=another\npid=1\nstarted=1\nserial=5\n\n");
 }
 
 /// A going-alert, which ends with the test.

@@ -16,6 +16,8 @@ fn what_happened_while_it_was_dead_is_told_when_it_is_back() {
     send(pid, Signal::SIGKILL);
     pid = going.wait_started("web");
     wait_until("the first is told", || told(&place, "ops").len() == 1);
+    // Killed before it knows that, it would have to tell it once more.
+    wait_until("it knows that", || waiting(&place, "ops") == 0);
     teller.kill();
     for _ in 0..3 {
         send(pid, Signal::SIGKILL);

@@ -1,6 +1,6 @@
 //! What is told, of which services, and to whom.
 
-use crate::bench::{Teller, noting, place, target, told, value, waiting};
+use crate::bench::{Teller, early, noting, place, target, told, value, waiting};
 use crate::common::{Signal, send, wait_until};
 
 #[test]
@@ -12,11 +12,7 @@ fn a_death_is_told_with_the_facts_and_the_last_words() {
         "cmd=sh -c 'echo one; echo no database; exit 3'\nbackoff=1h\nbackoff-max=1h\n",
     );
     place.service("calm", "cmd=sleep 1000\n");
-    let teller_first = Teller::start_early(&place, &[]);
-    teller_first.wait_for("no going here");
-    drop(teller_first);
-    // As after a reboot: there was a going before, and this is another one.
-    place.write("spool/position", "boot=another\npid=1\nstarted=1\nserial=5\n\n");
+    early(&place);
     let mut going = place.start(&["-o", "stdout=log"]);
     going.wait_for("web terminated *");
     let teller = Teller::start(&place);

@@ -76,7 +76,7 @@ fn what_will_never_be_taken_is_set_aside() {
     let place = place();
     let server = Server::http(&[Manner::Status(400), Manner::Good]);
     let url = format!("http://127.0.0.1:{}/", server.port);
-    target(&place, "ops", &format!("webhook={url}\nevent=exit\n"));
+    target(&place, "ops", &format!("webhook={url}\nevent=exit\ncalm=0\n"));
     place.service("web", "cmd=sleep 1000\n");
     let mut going = place.start(&["-o", "min-uptime=0"]);
     let pid = going.wait_started("web");

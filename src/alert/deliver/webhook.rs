@@ -117,10 +117,11 @@ fn form(settings: &Settings, alerts: &[Alert], token: Option<&str>) -> Post {
         }
         Shape::PagerDuty => {
             let is_grave = alerts.iter().any(Alert::is_grave);
+            let is_over = alerts.iter().all(|it| it.get("kind") == "recovered");
             let service = alerts.first().map_or("going", |it| it.get("service"));
             let body = json!({
                 "routing_key": token,
-                "event_action": "trigger",
+                "event_action": if is_over { "resolve" } else { "trigger" },
                 "dedup_key": format!("going/{host}/{service}"),
                 "payload": {
                     "summary": subject.chars().take(1024).collect::<String>(),
