@@ -10,6 +10,7 @@ use crate::config::{Spec, instances as templates, parse};
 use crate::sys;
 
 /// Says on stdout what is wrong with the files, and with what they name.
+#[inline(never)]
 pub(super) fn check(options: Options) -> Ending {
     let path = options.directory;
     let entries = match Directory::list(&path) {

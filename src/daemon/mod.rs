@@ -53,6 +53,7 @@ mod watch;
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use mio::Poll;
 use nix::sys::signalfd::SignalFd;
@@ -132,19 +133,20 @@ struct Daemon {
     events_ring: Events,
     /// Turns of the loop so far.
     turns: u64,
+    /// A start was prepared since the stack was given back, which takes 40 kB of it.
+    is_stack_deep: bool,
     started_at: Moment,
     now: Moment,
 }
 
 impl Daemon {
     /// Keeps services going until told to stop.
-    fn run(mut self, handover: Handover) -> io::Result<u8> {
+    fn run(mut self: Box<Self>, handover: Handover) -> io::Result<u8> {
         self.read_directory();
         self.take_up_rest(handover);
         self.is_started = true;
         self.watch_home();
         self.settle();
-        sys::stack::shrink();
         while !self.is_over() {
             self.mend();
             self.wait();
@@ -172,6 +174,9 @@ impl Daemon {
     /// Sleeps until something happens or the earliest deadline has come.
     fn wait(&mut self) {
         let timeout = self.wake_at().map(|wake_at| wake_at.since(self.now));
+        if timeout != Some(Duration::ZERO) && std::mem::take(&mut self.is_stack_deep) {
+            sys::stack::shrink();
+        }
         self.sleep(timeout);
         self.heard = self.polled.iter().map(|event| event.token().0).collect();
         self.turns = self.turns.wrapping_add(1);
@@ -210,6 +215,7 @@ impl Daemon {
             if turn == SPAWNS_A_TURN || !self.supervisor.give_turn(self.now) {
                 break;
             }
+            self.is_stack_deep = true;
         }
         self.signal_families();
         self.reporter.flush();

@@ -172,6 +172,7 @@ pub enum Task {
 ///
 /// # Errors
 /// A sentence for people.
+#[inline(never)]
 pub fn read(arguments: impl Iterator<Item = OsString>, places: Places) -> Result<Options, String> {
     let fallback = places.directory.clone();
     let mut options = Options::new(places);

@@ -123,10 +123,29 @@ fn open_reporter(options: &Options, is_leaving: bool) -> Result<Reporter, Ending
     })
 }
 
-fn supervise(mut options: Options, starter: &mut Option<Starter>) -> u8 {
+fn supervise(options: Options, starter: &mut Option<Starter>) -> u8 {
+    let (daemon, handover) = match prepare(options, starter) {
+        Ok(prepared) => prepared,
+        Err(status) => return status,
+    };
+    daemon.run(handover).unwrap_or_else(|error| fail(&error))
+}
+
+fn fail(error: &io::Error) -> u8 {
+    complain(&format!("going: {}", sys::explain(error)));
+    Ending::System as u8
+}
+
+/// All that must be had before the first service is started. Not inlined, as what else
+/// is done ahead of it, for the room on the stack that it takes would be taken for ever.
+#[inline(never)]
+fn prepare(
+    mut options: Options,
+    starter: &mut Option<Starter>,
+) -> Result<(Box<Daemon>, Handover), u8> {
     let mut reporter = match open_reporter(&options, starter.is_some()) {
         Ok(reporter) => reporter,
-        Err(ending) => return ending as u8,
+        Err(ending) => return Err(ending as u8),
     };
     // Later a missing directory is waited for; now it is most likely a mistake.
     let is_alone = !options.command.is_empty() && !options.is_directory_given;
@@ -135,41 +154,33 @@ fn supervise(mut options: Options, starter: &mut Option<Starter>) -> u8 {
         let (path, why) = (options.directory.display(), sys::explain(&error));
         report!(reporter, Level::Error, "Can't open {path}: {why}");
         reporter.flush();
-        return Ending::NoDirectory as u8;
+        return Err(Ending::NoDirectory as u8);
     }
     let mut handover = Handover::take();
     let run = match take_run_directory(&options, handover.lock.take(), &mut reporter) {
         Ok(run) => run,
         Err(ending) => {
             reporter.flush();
-            return ending as u8;
+            return Err(ending as u8);
         }
     };
     let legacy = match Legacy::open(run.as_ref().map(|run| run.path.as_path()), &mut reporter) {
         Ok(legacy) => legacy,
-        Err(why) => return refuse(why, &mut reporter) as u8,
+        Err(why) => return Err(refuse(why, &mut reporter) as u8),
     };
     let logs = find_logs(&mut options, &mut reporter, run.as_ref());
     let pidfile = match take_pidfile(options.pidfile.as_deref(), &mut reporter) {
         Ok(pidfile) => pidfile,
         Err(ending) => {
             reporter.flush();
-            return ending as u8;
+            return Err(ending as u8);
         }
     };
     let daemon = Daemon::new(options, reporter, run, logs, legacy, &mut handover);
-    let daemon = daemon.map(|mut daemon| {
-        daemon.ends._pidfile = pidfile;
-        starter.take().into_iter().for_each(|it| let_go(&mut daemon.reporter, it));
-        daemon
-    });
-    match daemon.and_then(|it| it.run(handover)) {
-        Ok(status) => status,
-        Err(error) => {
-            complain(&format!("going: {}", sys::explain(&error)));
-            Ending::System as u8
-        }
-    }
+    let mut daemon = Box::new(daemon.map_err(|error| fail(&error))?);
+    daemon.ends._pidfile = pidfile;
+    starter.take().into_iter().for_each(|it| let_go(&mut daemon.reporter, it));
+    Ok((daemon, handover))
 }
 
 /// Whether there is no such directory, as when nobody asked for one.
@@ -356,6 +367,7 @@ impl Daemon {
             server: server.transpose()?,
             events_ring: Events::default(),
             turns: 0,
+            is_stack_deep: true,
             started_at: now,
             now,
         })

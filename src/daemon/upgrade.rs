@@ -120,6 +120,7 @@ fn words(words: impl Iterator<Item = std::ffi::OsString>) -> Vec<CString> {
 
 /// `going --upgrade-check`: whether this program understands what the one that runs
 /// has written down.
+#[inline(never)]
 pub(super) fn check(options: Options) -> Ending {
     if let Err(error) = Directory::list(&options.directory) {
         let (path, why) = (options.directory.display(), sys::explain(&error));
