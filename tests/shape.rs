@@ -16,6 +16,8 @@ mod checking;
 mod environment;
 #[path = "shape/limits.rs"]
 mod limits;
+#[path = "shape/plain.rs"]
+mod plain;
 #[path = "shape/rights.rs"]
 mod rights;
 #[path = "shape/sandbox.rs"]

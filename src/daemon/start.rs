@@ -334,8 +334,7 @@ impl Daemon {
         listen(directory.doorbell(), DOORBELL)?;
         let cgroups = Cgroups::new(run.as_ref().map(|run| run.path.as_path()));
         let server = run.map(|run| Server::new(run, handover.listener.take(), registry));
-        let (command, is_alone) = (options.command, !options.is_directory_given);
-        let main = MainCommand::new(command, &options.given, is_alone).map(Box::new);
+        let main = MainCommand::new(options.command, &options.given, !options.is_directory_given);
         let now = sys::monotonic();
         Ok(Daemon {
             supervisor: Supervisor::new(seed()),
@@ -360,7 +359,7 @@ impl Daemon {
             inputs: Vec::new(),
             cgroups,
             legacy,
-            ends: Ends { is_init: options.is_init, main, ..Ends::default() },
+            ends: Ends { is_init: options.is_init, main: main.map(Box::new), ..Ends::default() },
             arrears: Arrears::default(),
             errands: Errands::default(),
             minds: Vec::new(),
