@@ -10,6 +10,10 @@ use super::watch::{Watch, find};
 use crate::config::{Kind, Policy, Whom};
 use crate::supervise::record::Birth;
 use crate::supervise::{Event, Exit, Job, Pid, Slot, State};
+use crate::sys::processes;
+
+/// So many times more a daemon is looked for that is not seen.
+const LOOKS: usize = 3;
 
 impl Daemon {
     /// Whether a service lives on in another process now that this one has ended.
@@ -34,7 +38,18 @@ impl Daemon {
             known: Vec::new(),
         };
         let is_main = |it| self.supervisor.find_pid(it).is_some() || self.errands.has(it);
-        let found = Census::take(is_main).heir(&head, program.unwrap_or(""), is_main);
+        // Between the daemon and its parent there may be another one, which ends while
+        // we look: then neither is seen as what it is.
+        let are_known = || processes::children().is_some_and(|all| all.into_iter().all(is_main));
+        let mut looks = 0..LOOKS;
+        let found = loop {
+            let found = Census::take(is_main).heir(&head, program.unwrap_or(""), is_main);
+            let is_enough = found.is_some() || mark.is_none() && are_known();
+            if is_enough || looks.next().is_none() {
+                break found;
+            }
+            std::thread::yield_now();
+        };
         let Some((heir, born)) = found else { return false };
         let name = &service.name;
         report!(self.reporter, Level::Debug, "{name}: pid {} lives on as pid {}", pid.0, heir.0);
