@@ -119,8 +119,8 @@ fn an_unknown_user_or_group_is_named_with_its_line() {
     place.service("c", "cmd=sleep 1000\ngroups=0 nosuchgroup\n");
     let mut going = place.start(&[]);
     going.wait_for_all(&[
-        "Can't *nosuchuser*(a: user, line 3)",
-        "Can't *nosuchgroup*(b: group, line 2)",
+        "There is no user nosuchuser (a: user, line 3)",
+        "There is no group nosuchgroup (b: group, line 2)",
         "Can't *nosuchgroup*(c: groups, line 2)",
     ]);
     for name in ["a", "b", "c"] {

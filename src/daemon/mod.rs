@@ -175,7 +175,7 @@ impl Daemon {
     fn wait(&mut self) {
         let timeout = self.wake_at().map(|wake_at| wake_at.since(self.now));
         if timeout != Some(Duration::ZERO) && std::mem::take(&mut self.is_stack_deep) {
-            sys::stack::shrink();
+            sys::stack::clean();
         }
         self.sleep(timeout);
         self.heard = self.polled.iter().map(|event| event.token().0).collect();

@@ -11,12 +11,24 @@ const MAPPED: usize = 128 * 1024;
 /// In bytes. Where pages are larger the kernel refuses, and nothing is lost.
 const PAGE: usize = 4096;
 
-/// Gives back what of the stack is not in use now. It grows again as needed.
+/// Gives back what of the stack is not in use now, with the room for it. It grows
+/// again as needed.
 pub fn shrink() {
+    // SAFETY: all that is in use is above, what a call needs is left below, and the
+    // kernel lets nothing else be mapped that close (mmap(2), GROWSDOWN).
+    unsafe { libc::munmap(unused(), MAPPED - PAGE) };
+}
+
+/// Gives back only the memory: where there may be no room to grow again.
+pub fn clean() {
+    // SAFETY: as above; what is written there next finds zeroes (madvise(2)).
+    unsafe { libc::madvise(unused(), MAPPED - PAGE, libc::MADV_DONTNEED) };
+}
+
+/// Where the part begins that ends a page below what is in use.
+#[inline(never)]
+fn unused() -> *mut libc::c_void {
     let here = black_box(0_u8);
     let page = ptr::from_ref(&here).addr() & !(PAGE - 1);
-    let start = ptr::with_exposed_provenance_mut(page - MAPPED);
-    // SAFETY: all that is in use is above `here`, what a call needs is left below
-    // it, and the kernel lets nothing else be mapped that close (mmap(2), GROWSDOWN).
-    unsafe { libc::munmap(start, MAPPED - PAGE) };
+    ptr::with_exposed_provenance_mut(page - MAPPED)
 }

@@ -162,8 +162,10 @@ fn without_memory_it_goes_on_or_is_followed_by_one_that_knows_all() {
         wait_until("all to run", || mains(&place).len() == 120);
         kill(&mut going);
     } else {
-        // SIGABRT, and not before it has tried for a while.
-        assert_eq!(going.wait_exit(), -6);
+        // SIGABRT, or SIGILL without the words of panics, and not before it has tried
+        // for a while; not SIGSEGV for want of a stack.
+        let status = going.wait_exit();
+        assert!([-6, -4].contains(&status), "{status}");
     }
     let mut next = place.start(&[]);
     next.wait_for("took up *");

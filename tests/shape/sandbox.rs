@@ -236,7 +236,7 @@ fn a_place_that_is_not_there_is_named() {
     place.service("d", "cmd=sleep 1000\nread-only=/\nwritable=/nonexistent\n");
     let mut going = place.start(&[]);
     going.wait_for_all(&[
-        "Can't execute sleep: No such file or directory (a: cmd, line 1)",
+        "Can't change root to /nonexistent: No such file or directory (a: chroot, line 2)",
         "Can't change root to /nonexistent: No such file or directory (b: chroot, line 2)",
         "Can't make /nonexistent read-only: No such file or directory (c: read-only, line 2)",
         "Can't leave /nonexistent writable: No such file or directory (d: writable, line 3)",
