@@ -209,6 +209,11 @@ impl Legacy {
         }
     }
 
+    /// Of what a service was made that was taken up without its file.
+    pub(super) fn unread(&self, slot: Slot) -> Option<Birth> {
+        self.unread.iter().find(|(it, _)| *it == slot).map(|(_, birth)| *birth)
+    }
+
     /// Whether every service that was kept has found its file.
     pub(super) fn is_claimed(&self) -> bool {
         self.kept.is_empty()
@@ -216,7 +221,7 @@ impl Legacy {
 
     /// Whether there is something for a next going to take up.
     pub(super) fn is_written(&self) -> bool {
-        self.ledger.is_some()
+        self.ledger.is_some() && self.ledger_owed.is_none()
     }
 
     /// Nothing is left that a next going could take up.
@@ -376,7 +381,11 @@ impl Daemon {
                 self.legacy.watches.push(watch);
                 self.rest.clearing.push((slot, false));
             }
-            _ => self.legacy.died += usize::from(state.is_alive()),
+            (Remains::Nothing | Remains::Process(..), _) => {
+                self.legacy.died += usize::from(state.is_alive());
+                // Dead, it tells still of what file it was made.
+                birth.iter().for_each(|it| self.write_birth(slot, it));
+            }
         }
         Some(slot)
     }
@@ -408,10 +417,7 @@ impl Daemon {
         let job = Job::Main;
         let unknown = Birth { pid: stat.pid, job, born: (0, 0), text: 0, values: 0, pipes: [0; 3] };
         let birth = Birth { born: (stat.started, stat.started), ..birth.unwrap_or(unknown) };
-        let written = self.legacy.ledger.as_mut().map(|it| it.write_birth(slot.index(), &birth));
-        if let Some(Err(error)) = written {
-            self.tell_failure(&error);
-        }
+        self.write_birth(slot, &birth);
         self.reclaim_pipes(slot, stat.pid, birth.pipes);
         self.reclaim_sockets(slot, stat.pid);
         self.reclaim_readiness(slot, stat.pid);
@@ -421,6 +427,13 @@ impl Daemon {
         let us = u32::try_from(stat.parent.0) == Ok(std::process::id());
         if !us {
             self.watch_main(Watch::of_main(stat.pid, stat.started));
+        }
+    }
+
+    fn write_birth(&mut self, slot: Slot, birth: &Birth) {
+        let written = self.legacy.ledger.as_mut().map(|it| it.write_birth(slot.index(), birth));
+        if let Some(Err(error)) = written {
+            self.tell_failure(&error);
         }
     }
 
@@ -440,7 +453,7 @@ impl Daemon {
 
     /// Whether a service that was taken up without its file was made of this one.
     pub(super) fn is_made_of(&self, slot: Slot, text: &[u8], spec: &Spec) -> bool {
-        let unread = self.legacy.unread.iter().find(|(it, _)| *it == slot);
-        unread.is_some_and(|(_, birth)| birth.text == digest(text) || birth.values == values(spec))
+        let unread = self.legacy.unread(slot);
+        unread.is_some_and(|birth| birth.text == digest(text) || birth.values == values(spec))
     }
 }

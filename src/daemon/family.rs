@@ -235,7 +235,7 @@ impl Census {
         head: &Head,
         program: &str,
         is_main: impl Fn(Pid) -> bool,
-    ) -> Option<(Pid, u64)> {
+    ) -> Option<Relative> {
         let is_known = |it: &Stat| {
             let is_near = it.group == head.pid || it.session == head.pid;
             is_near || is_named(it.pid, head.name).unwrap_or_else(|| runs(it.pid, program))

@@ -3,7 +3,7 @@
 //! which one it is tell its environment, its group, and its program.
 
 use super::Daemon;
-use super::family::{Census, Head};
+use super::family::{Census, Head, Relative};
 use super::report::{Level, report};
 use super::stat::Stat;
 use super::watch::{Watch, find};
@@ -37,19 +37,7 @@ impl Daemon {
             cgroup: Vec::new(),
             known: Vec::new(),
         };
-        let is_main = |it| self.supervisor.find_pid(it).is_some() || self.errands.has(it);
-        // Between the daemon and its parent there may be another one, which ends while
-        // we look: then neither is seen as what it is.
-        let are_known = || processes::children().is_some_and(|all| all.into_iter().all(is_main));
-        let mut looks = 0..LOOKS;
-        let found = loop {
-            let found = Census::take(is_main).heir(&head, program.unwrap_or(""), is_main);
-            let is_enough = found.is_some() || mark.is_none() && are_known();
-            if is_enough || looks.next().is_none() {
-                break found;
-            }
-            std::thread::yield_now();
-        };
+        let found = self.look_for_heir(&head, program.unwrap_or(""));
         let Some((heir, born)) = found else { return false };
         let name = &service.name;
         report!(self.reporter, Level::Debug, "{name}: pid {} lives on as pid {}", pid.0, heir.0);
@@ -82,8 +70,7 @@ impl Daemon {
         let mark = self.legacy.own_mark();
         let (cgroup, known) = (Vec::new(), Vec::new());
         let head = Head { name, pid: born.pid, whom: Whom::All, mark, cgroup, known };
-        let is_main = |it| self.supervisor.find_pid(it).is_some();
-        let heir = Census::take(is_main).heir(&head, "", is_main);
+        let heir = self.look_for_heir(&head, "");
         let heir = heir.and_then(|(pid, started)| find(pid, started));
         let birth = heir.as_ref().map_or(born, |heir| {
             let (pid, born_at) = (heir.pid, (heir.started, heir.started));
@@ -91,5 +78,22 @@ impl Daemon {
         });
         let has_moved = heir.is_some();
         (Some(birth), heir, has_moved)
+    }
+
+    /// Who goes on in the place of a main process which has just ended. Between the two
+    /// there may be another one, which ends while we look: then neither is seen as what
+    /// it is, so it is looked for again.
+    fn look_for_heir(&self, head: &Head, program: &str) -> Option<Relative> {
+        let is_main = |it| self.supervisor.find_pid(it).is_some() || self.errands.has(it);
+        let are_known = || processes::children().is_some_and(|all| all.into_iter().all(is_main));
+        let mut looks = 0..LOOKS;
+        loop {
+            let found = Census::take(is_main).heir(head, program, is_main);
+            let is_enough = found.is_some() || head.mark.is_none() && are_known();
+            if is_enough || looks.next().is_none() {
+                return found;
+            }
+            std::thread::yield_now();
+        }
     }
 }

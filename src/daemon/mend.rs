@@ -121,9 +121,10 @@ impl Daemon {
     /// not be written.
     pub(super) fn mend_ledger(&mut self) {
         let is_new = self.legacy.ledger_owed.is_some();
+        let mut lost = None;
         if let Some(directory) = &self.legacy.ledger_owed {
             let Ok(ledger) = Ledger::begin(directory) else { return };
-            self.legacy.ledger = Some(ledger);
+            lost = self.legacy.ledger.replace(ledger);
         }
         let Some(ledger) = &mut self.legacy.ledger else { return };
         if !is_new && !ledger.is_failing() {
@@ -131,27 +132,32 @@ impl Daemon {
         }
         ledger.mend();
         let slots: Vec<_> = self.supervisor.services().map(|(slot, _)| slot).collect();
-        let is_whole = slots.into_iter().all(|slot| self.write_again(slot));
+        let is_whole = slots.into_iter().all(|slot| self.write_again(slot, lost.as_ref()));
         let Some(ledger) = &mut self.legacy.ledger else { return };
         if is_whole && (!is_new || ledger.publish().is_ok()) {
             self.legacy.ledger_owed = None;
             report!(self.reporter, Level::Info, "The state file is written again");
         } else if is_new {
-            self.legacy.ledger = None;
+            self.legacy.ledger = lost;
         }
     }
 
     /// Writes down a service and its process once more; false if that fails again.
-    fn write_again(&mut self, slot: Slot) -> bool {
+    fn write_again(&mut self, slot: Slot, lost: Option<&Ledger>) -> bool {
         let Some(service) = self.supervisor.get(slot) else { return true };
         let mut head = service.state.pid();
         if let State::Clearing { group, .. } = service.state {
             head = Some(group);
         }
         let Ok(stat) = head.map_or(Ok(None), Stat::look) else { return false };
-        let birth = stat.and_then(|stat| {
-            let (spec, text) = (self.spec(slot)?, &service.definition.text);
-            let birth = birth_of(stat.pid, stat.started, &spec, text, self.pipes_of(slot));
+        // Of what it was made only that knows while its file cannot be read.
+        let kept = lost.or(self.legacy.ledger.as_ref()).map(|it| it.birth(slot.index()));
+        let kept = kept.and_then(Result::ok).flatten().or_else(|| self.legacy.unread(slot));
+        let is_it = |it: &Birth| stat.as_ref().is_none_or(|stat| it.is_of(stat.pid, stat.started));
+        let birth = kept.filter(is_it).or_else(|| {
+            let (stat, spec) = (stat.as_ref()?, self.spec(slot)?);
+            let (text, pipes) = (&service.definition.text, self.pipes_of(slot));
+            let birth = birth_of(stat.pid, stat.started, &spec, text, pipes);
             Some(Birth { job: service.spawned_job(), ..birth })
         });
         let Some(ledger) = &mut self.legacy.ledger else { return false };

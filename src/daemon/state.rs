@@ -184,10 +184,18 @@ impl Ledger {
     /// # Errors
     /// What pread(2) and pwrite(2) say.
     pub(super) fn hand_down(&mut self, index: usize, heir: Pid, born: u64) -> io::Result<()> {
+        let Some(birth) = self.birth(index)? else { return Ok(()) };
+        self.write_birth(index, &Birth { pid: heir, born: (born, born), ..birth })
+    }
+
+    /// The birth that is written down for a service.
+    ///
+    /// # Errors
+    /// What pread(2) says.
+    pub(super) fn birth(&self, index: usize) -> io::Result<Option<Birth>> {
         let mut record = [0; SIZE];
         self.file.read_exact_at(&mut record, offset(index))?;
-        let Some(birth) = Birth::decode(&record) else { return Ok(()) };
-        self.write_birth(index, &Birth { pid: heir, born: (born, born), ..birth })
+        Ok(Birth::decode(&record))
     }
 }
 

@@ -43,7 +43,7 @@ pub fn rolling(web: &Web, names: Vec<String>) -> Result<Response, Trouble> {
         if let Some(response) = refused(&reply) {
             return Ok(response);
         }
-        let after = wait::until(web, &names, reply.serial, PATIENCE, wait::is_settled)?;
+        let after = wait::until(web, &names, reply.serial, PATIENCE, wait::is_settled_to_stay)?;
         let is_good =
             |it: &Status| it.is(State::Up) || it.is(State::Done) || it.is(State::Listening);
         let is_there = after.first().is_some_and(is_good);

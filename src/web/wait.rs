@@ -11,6 +11,9 @@ use crate::sys;
 /// Longer than the default sequence of a stop.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// What cannot run at all has ended after this; what is up for so long is taken to be up.
+const STEADY: Duration = Duration::from_millis(300);
+
 /// Looks at services whenever something happens, until `is_over` for all of them
 /// or the patience is at its end; how they are then.
 ///
@@ -36,10 +39,20 @@ pub fn until(
         if services.iter().all(&is_over) || left.is_zero() {
             return Ok(services);
         }
-        // One event, and whatever comes with it.
-        events.next(left)?;
+        // One event, and whatever comes with it; that time passes, none tells.
+        let is_time = services.iter().any(|it| it.is(State::Up) && !is_steady(it));
+        events.next(if is_time { left.min(STEADY) } else { left })?;
         while events.next(Duration::from_millis(1))?.is_some() {}
     }
+}
+
+fn is_steady(service: &Status) -> bool {
+    service.since.is_none_or(|since| since >= STEADY)
+}
+
+/// Whether a service is up to stay, or nothing more happens to it as [`is_settled`] has it.
+pub fn is_settled_to_stay(service: &Status) -> bool {
+    is_settled(service) && (!service.is(State::Up) || is_steady(service))
 }
 
 /// Whether nothing more happens to a service without somebody asking for it, or

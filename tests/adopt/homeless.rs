@@ -127,3 +127,53 @@ fn one_that_is_anothers_by_now_is_left_to_it() {
     assert!(exists(&place, "run/state"), "the state of the other one was removed");
     second.stop();
 }
+
+/// While no file is of any use, only the state file knows of what each was made, were it
+/// made anew itself.
+#[test]
+fn what_each_was_made_of_is_known_through_any_number_of_deaths() {
+    let place = Place::new();
+    let held = place.logged("held", "exit 3") + "backoff=10h\nbackoff-max=10h\n";
+    let write = |is_good: bool| {
+        for (name, text) in [("web", "cmd=sleep 1000\n"), ("held", &held)] {
+            place.service(name, if is_good { text } else { "cmmd=sleep\n" });
+        }
+    };
+    write(true);
+    let mut going = place.start(&[]);
+    going.wait_started("web");
+    Client::connect(&place).wait_state("held", "quarantined");
+    let before = mains(&place);
+    let assert_same = |client: &mut Client| {
+        client.order(&["command=reload"]);
+        client.wait_state("held", "quarantined");
+        assert_eq!(mains(&place), before);
+        assert_eq!(place.starts("held").len(), 1);
+    };
+    let mut dead = Vec::new();
+    for is_wiped in [true, false, true] {
+        kill(&mut going);
+        dead.push(going);
+        write(false);
+        going = place.start(&[]);
+        going.wait_for("took up 1 services, 0 died meanwhile");
+        if is_wiped {
+            fs::remove_file(place.path("run/state")).unwrap();
+            going.wait_for("The state file is written again");
+        }
+    }
+    kill(&mut going);
+    write(true);
+    let mut next = place.start(&[]);
+    next.wait_for("took up 1 services, 0 died meanwhile");
+    assert_same(&mut Client::connect(&place));
+    // Put right while it is looked at, too.
+    kill(&mut next);
+    write(false);
+    let mut last = place.start(&[]);
+    last.wait_for("took up 1 services, 0 died meanwhile");
+    write(true);
+    last.wait_for("held: *");
+    assert_same(&mut Client::connect(&place));
+    last.stop();
+}

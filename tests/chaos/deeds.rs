@@ -106,7 +106,9 @@ fn mistake(world: &mut World) {
 
 fn drop_file(world: &mut World) {
     let name = format!("visitor-{}", world.dice.roll(6));
-    if world.services.contains_key(&name) {
+    // Gone and there again before going looks, it is the same service, edited; one that
+    // was put down stays so.
+    if world.services.contains_key(&name) || world.removed.contains(&name) {
         return;
     }
     world.tell(format!("drop {name}"));
@@ -116,9 +118,12 @@ fn drop_file(world: &mut World) {
 
 fn remove_file(world: &mut World) {
     let name = format!("visitor-{}", world.dice.roll(6));
-    if world.services.remove(&name).is_some() {
+    if let Some(known) = world.services.remove(&name) {
         world.tell(format!("remove {name}"));
         world.place.remove(&name);
+        if !known.is_wanted {
+            world.removed.insert(name);
+        }
     }
 }
 

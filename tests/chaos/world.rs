@@ -1,7 +1,7 @@
 //! What there is: services, of which it is known how they should be, and the one going
 //! that keeps them, started again by us as init would.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
@@ -51,6 +51,8 @@ pub struct World {
     pub dice: Dice,
     pub seed: u32,
     pub services: BTreeMap<String, Known>,
+    /// Who was put down, and then removed since the last rest.
+    pub removed: BTreeSet<String>,
     pub disk: Option<Disk>,
     /// All that ever were; the last one is there. The end of one of these is that of
     /// all that is marked alike, so they are kept.
@@ -77,6 +79,7 @@ impl World {
             dice: Dice(seed | 1),
             seed,
             services: BTreeMap::new(),
+            removed: BTreeSet::new(),
             disk,
             goings: Vec::new(),
             story: VecDeque::new(),

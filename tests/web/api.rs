@@ -76,7 +76,8 @@ fn services_are_restarted_one_after_the_other_and_waited_for() {
         ["a", "b", "c"]
     );
     // One that does not come up is the last one that is touched.
-    place.service("b", "cmd=sh -c 'exit 3'\ntag=all\nstrikes=1\n");
+    let failing = "cmd=sh -c 'exit 3'\ntag=all\nstrikes=1\nready=uptime\nmin-uptime=1h\n";
+    place.service("b", failing);
     let late = site.get("/api/v1/services/b/wait?for=failed");
     assert_eq!((late.status, late.json()["state"].as_str()), (200, Some("failed")), "{late:?}");
     let told = rolling();
