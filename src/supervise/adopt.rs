@@ -117,8 +117,12 @@ impl Service {
     }
 
     /// No deadline may be later than one that began now: the record may be made
-    /// up, and the file may be more impatient than it was.
+    /// up, and the file may be more impatient than it was. While the file cannot be
+    /// read, only the record tells how long.
     fn bound(&mut self, now: Moment) {
+        if self.definition.text.is_empty() {
+            return;
+        }
         let policy = &self.definition.policy;
         let (start_max, stop_max) = (self.most(policy.care.start_timeout), self.stop_max());
         let longest = policy.backoff_max.saturating_mul(100 + u32::from(policy.jitter)) / 100;

@@ -570,7 +570,8 @@ proptest! {
         world.main = (kind == 0).then_some(Pid(pid));
         world.leftover = (kind == 1).then_some(Pid(pid));
         world.service = service;
-        world.service.definition.policy = policy.into();
+        // Its file is known.
+        world.service.definition = Definition { text: Box::from(*b"#"), policy: policy.into() };
         let action = world.service.take_up(found, world.now, 12345);
         world.obey(action);
         world.check();

@@ -149,6 +149,9 @@ fn what_each_was_made_of_is_known_through_any_number_of_deaths() {
         client.wait_state("held", "quarantined");
         assert_eq!(mains(&place), before);
         assert_eq!(place.starts("held").len(), 1);
+        let answer = client.order(&["command=status", "name=held"]);
+        let left = answer[0].number("next-ms");
+        assert!(left > Some(9 * 3_600_000), "it has only {left:?} ms left");
     };
     let mut dead = Vec::new();
     for is_wiped in [true, false, true] {

@@ -258,7 +258,9 @@ fn full_disk(world: &mut World) {
     }
     world.tell("run directory: room".to_owned());
     fs::remove_file(path).unwrap();
-    // Killed now, it would not have written everything down, and it has said so.
+    // Killed now, it would not have written everything down, and it has said so, if it
+    // has begun.
+    world.order(&["command=ping"]);
     wait_until("the state to be written", || {
         let text = fs::read_to_string(world.place.path("report")).unwrap_or_default();
         let last = |what: &str| text.rfind(what);
