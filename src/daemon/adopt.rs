@@ -12,7 +12,7 @@ use super::stat::Stat;
 use super::state::{self, Found, Kept, Ledger, Unread};
 use super::upgrade::{self, Handover, Upgrade};
 use super::watch::{Watch, find, is_gone, is_over, send_plainly};
-use super::{Daemon, logger};
+use super::{Daemon, logger, trace};
 use nix::poll::{PollTimeout, poll};
 
 use crate::config::keys::{self, Effect};
@@ -172,11 +172,12 @@ impl Legacy {
     pub(super) fn register(
         &self,
         (slot, job): (Slot, Job),
+        name: &str,
         program: &mut Program,
         spec: &Spec,
         text: &[u8],
     ) -> Register<'_> {
-        self.sign(program);
+        self.sign(name, program);
         let tick = sys::ticks();
         let pipes = program.streams.each_ref().map(pipe_of);
         let birth = Birth { job, ..birth_of(Pid(0), tick, spec, text, pipes) };
@@ -186,15 +187,22 @@ impl Legacy {
     }
 
     /// The same for one that is no service, and is not written down.
-    pub(super) fn register_errand(&self, program: &mut Program) -> Register<'_> {
-        self.sign(program);
+    pub(super) fn register_errand(&self, name: &str, program: &mut Program) -> Register<'_> {
+        self.sign(name, program);
         let parent = Pid(i32::try_from(std::process::id()).unwrap_or(0));
         let birth = birth_of(Pid(0), 0, &Spec::default(), &[], [0; 3]);
         Register { parent, place: None, birth }
     }
 
-    /// Names our run directory in the environment of a program, and nobody else's.
-    fn sign(&self, program: &mut Program) {
+    /// The trace of a service of ours.
+    pub(super) fn trace(&self, name: &str) -> u32 {
+        trace::slack(name, self.own_mark())
+    }
+
+    /// Names our run directory in the environment of a program, and nobody else's; gives
+    /// it the trace of its service.
+    fn sign(&self, name: &str, program: &mut Program) {
+        program.slack = trace::is_readable().then(|| self.trace(name));
         let ours = [&b"GOING_RUN_DIR="[..], b"GOING_HANDOVER=", b"GOING_ERRAND="];
         program.envp.retain(|line| !ours.iter().any(|name| line.as_bytes().starts_with(name)));
         program.envp.extend(self.mark.clone());
@@ -403,7 +411,8 @@ impl Daemon {
         let mark = self.legacy.own_mark();
         let has_left = |pid: &Pid| {
             let (cgroup, known) = (Vec::new(), Vec::new());
-            let head = Head { name, pid: *pid, whom, mark, cgroup, known };
+            let trace = self.legacy.trace(name);
+            let head = Head { name, pid: *pid, whom, mark, trace, cgroup, known };
             let is_worth_a_look = whom == Whom::All || processes::is_group_alive(*pid);
             whom != Whom::Process
                 && is_worth_a_look

@@ -119,7 +119,7 @@ impl Daemon {
         }
         let text = &self.supervisor.get(slot).ok_or(failed)?.definition.text;
         spec.cmd = cmd;
-        let register = self.legacy.register((slot, job), &mut program, &spec, text);
+        let register = self.legacy.register((slot, job), &name, &mut program, &spec, text);
         let child = child::spawn(&program, self.null.as_fd(), Some(&register))?;
         // Ours would keep it from ending with the service's.
         drop(voice);

@@ -281,7 +281,7 @@ impl Daemon {
         let theirs = fds::reopen_pipe(theirs, owner).map_err(broken)?;
         let [_, stdout, _] = &mut program.streams;
         *stdout = Source::Descriptor(theirs.as_raw_fd());
-        let register = self.legacy.register_errand(&mut program);
+        let register = self.legacy.register_errand(&order.service, &mut program);
         program.envp.extend(CString::new(format!("GOING_ERRAND={}", order.purpose.key())));
         let (pid, ear) = child::spawn(&program, self.null.as_fd(), Some(&register))?;
         Ok(Errand {

@@ -11,6 +11,8 @@ use std::cell::OnceCell;
 use std::fs;
 use std::os::fd::AsFd;
 
+use nix::unistd::getppid;
+
 use super::stat::Stat;
 use super::trace;
 use crate::config::{Signal, Whom};
@@ -29,6 +31,8 @@ pub struct Head<'a> {
     /// processes name our run directory. Those whose parents died are no
     /// descendants of ours.
     pub mark: Option<&'a [u8]>,
+    /// The number by which its processes are known that name nobody.
+    pub trace: u32,
     /// Who is in its control group, if it has one.
     pub cgroup: Vec<Pid>,
     /// Who has been seen to belong to it, whatever became of its parents since.
@@ -50,12 +54,15 @@ struct Person {
     /// The same of one that is no descendant, if it names our run directory, too; looked
     /// at when somebody asks first, for many may ask.
     marked: OnceCell<Option<Box<[u8]>>>,
+    /// The trace of one whose environment names nobody.
+    trace: OnceCell<Option<u32>>,
 }
 
 impl Person {
     fn of(stat: Stat) -> Person {
         let (ancestor, is_of_main, service) = (None, false, None);
-        Person { stat, ancestor, is_of_main, service, marked: OnceCell::new() }
+        let (marked, trace) = (OnceCell::new(), OnceCell::new());
+        Person { stat, ancestor, is_of_main, service, marked, trace }
     }
 
     /// Whether it carries the mark of all of ours, and the name of this service.
@@ -63,11 +70,29 @@ impl Person {
         let service = self.marked.get_or_init(|| service_of(self.stat.pid, Some(mark)));
         service.as_deref() == Some(name.as_bytes())
     }
+
+    /// Whether it names nobody, and has this trace.
+    fn has_trace(&self, trace: u32) -> bool {
+        let pid = self.stat.pid;
+        let is_nameless = || service_of(pid, None).is_none();
+        let found = self.trace.get_or_init(|| trace::of(pid).filter(|_| is_nameless()));
+        *found == Some(trace)
+    }
+}
+
+/// Who goes on in the place of another.
+pub struct Heir {
+    /// It.
+    pub process: Relative,
+    /// It is just being executed, and may be anybody's.
+    pub is_guess: bool,
 }
 
 /// Everybody who may be one of our services, as far as /proc tells.
 pub struct Census {
     us: Pid,
+    /// Init, and our parent: they may have taken up what an earlier going left.
+    reapers: [Pid; 2],
     all: Vec<Person>,
     /// Those in there who are no main processes: few, where these are many.
     others: Vec<usize>,
@@ -84,7 +109,9 @@ impl Census {
     /// services, whose descendants are nobody else's.
     pub fn take(is_main: impl Fn(Pid) -> bool) -> Census {
         let us = Pid(i32::try_from(std::process::id()).unwrap_or(0));
-        let mut census = Census { us, all: Vec::new(), others: Vec::new(), is_blind: false };
+        let reapers = [Pid(1), Pid(getppid().as_raw())];
+        let (all, others) = (Vec::new(), Vec::new());
+        let mut census = Census { us, reapers, all, others, is_blind: false };
         let entries = fs::read_dir("/proc");
         census.is_blind = entries.as_ref().is_err_and(sys::is_passing);
         for entry in entries.into_iter().flatten() {
@@ -157,8 +184,28 @@ impl Census {
                 is_of_group
                     || !is_stale && it.session == head.pid
                     || person.carries(head.name, mark)
+                    || self.is_traced(person, head, mark)
             }
         }
+    }
+
+    /// Whether all from here up to the process which takes up orphans are of an adopted
+    /// `head`: by their trace, for another going's have the like.
+    fn is_traced(&self, person: &Person, head: &Head, mark: &[u8]) -> bool {
+        let mut it = person;
+        for _ in 0..self.all.len() {
+            if !it.has_trace(head.trace) && !it.carries(head.name, mark) {
+                return false;
+            }
+            if self.reapers.contains(&it.stat.parent) {
+                return true;
+            }
+            match self.find(it.stat.parent) {
+                Some(parent) => it = parent,
+                None => return false,
+            }
+        }
+        false
     }
 
     /// Whether `person` belongs to the family of `head`, wherever it ends.
@@ -218,7 +265,11 @@ impl Census {
     /// Whether anybody of it lives who is certainly no stranger: for a family that
     /// nobody watched for a while.
     pub fn has_marked(&self, head: &Head) -> bool {
-        self.is_blind || self.members(head).any(|it| carries_mark(it.pid, head.name, head.mark))
+        let is_certain = |it: &Stat| {
+            let (person, mark) = (self.find(it.pid)?, head.mark?);
+            Some(person.carries(head.name, mark) || self.is_traced(person, head, mark))
+        };
+        self.is_blind || self.members(head).any(|it| is_certain(it) == Some(true))
     }
 
     /// Whether it saw everybody.
@@ -228,33 +279,37 @@ impl Census {
 
     /// Who goes on in the place of a main process which has just ended: of those it
     /// left to us the one that leads a session, or else the oldest. Many daemons
-    /// write over their environment, and are known by their program only; one that
-    /// is just being executed is taken for what it may be, if there is no other.
-    pub fn heir(
-        &self,
-        head: &Head,
-        program: &str,
-        is_main: impl Fn(Pid) -> bool,
-    ) -> Option<Relative> {
+    /// write over their environment, and are known by their trace, or where there is
+    /// none, by their program; one that is just being executed is taken for what it may
+    /// be, if there is no other.
+    pub fn heir(&self, head: &Head, program: &str, is_main: impl Fn(Pid) -> bool) -> Option<Heir> {
         let is_known = |it: &Stat| {
             let is_near = it.group == head.pid || it.session == head.pid;
-            is_near || is_named(it.pid, head.name).unwrap_or_else(|| runs(it.pid, program))
+            let named = || is_named(it.pid, head.name);
+            let trace = || trace::of(it.pid).filter(|it| trace::is_one(*it));
+            let traced = || trace().map(|it| it == head.trace);
+            let is_known = is_near.then_some(true).or_else(named).or_else(traced);
+            is_known.or_else(|| runs(it.pid, program).then_some(true))
         };
         // Of a parent that was no child of ours, we are not told what it left.
-        let carries = |pid| carries_mark(pid, head.name, head.mark);
-        let is_marked = |it: &Stat| head.mark.is_some() && carries(it.pid) && !carries(it.parent);
-        let left = self
-            .all
-            .iter()
-            .map(|it| &it.stat)
-            .filter(|it| !is_main(it.pid) && (it.parent == self.us || is_marked(it)));
-        let heirs = left.filter_map(|it| {
-            let is_known = is_known(it);
-            (is_known || is_being_executed(it.pid)).then_some((!is_known, it))
+        let carries = |pid, mark| carries_mark(pid, head.name, mark);
+        let is_left = |it: &Person| match head.mark {
+            _ if it.stat.parent == self.us => true,
+            Some(mark) if carries(it.stat.pid, mark) => !carries(it.stat.parent, mark),
+            Some(mark) => self.reapers.contains(&it.stat.parent) && self.is_traced(it, head, mark),
+            None => false,
+        };
+        let left = self.all.iter().filter(|it| !is_main(it.stat.pid) && is_left(it));
+        let heirs = left.filter_map(|Person { stat, .. }| {
+            let is_guess = match is_known(stat) {
+                Some(true) => false,
+                Some(false) => return None,
+                None => is_being_executed(stat.pid).then_some(true)?,
+            };
+            let rank = (is_guess, stat.session != stat.pid, stat.started, stat.pid);
+            Some((rank, Heir { process: (stat.pid, stat.started), is_guess }))
         });
-        let rank =
-            |(is_guess, it): &(bool, &Stat)| (*is_guess, it.session != it.pid, it.started, it.pid);
-        heirs.min_by_key(rank).map(|(_, it)| (it.pid, it.started))
+        heirs.min_by_key(|(rank, _)| *rank).map(|(_, heir)| heir)
     }
 
     /// One of the family, to be watched.
@@ -293,8 +348,8 @@ pub(super) fn service_of(pid: Pid, mark: Option<&[u8]>) -> Option<Box<[u8]>> {
     lines.find_map(|line| line.strip_prefix(b"GOING_SERVICE=")).map(Box::from)
 }
 
-fn carries_mark(pid: Pid, name: &str, mark: Option<&[u8]>) -> bool {
-    service_of(pid, mark).as_deref() == Some(name.as_bytes())
+fn carries_mark(pid: Pid, name: &str, mark: &[u8]) -> bool {
+    service_of(pid, Some(mark)).as_deref() == Some(name.as_bytes())
 }
 
 /// Whether the environment of `pid` names this service; `None` if it names none.

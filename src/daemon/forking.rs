@@ -2,8 +2,10 @@
 //! is the service from then on. All of them come to us, for we are their subreaper;
 //! which one it is tell its environment, its group, and its program.
 
+use nix::poll::{PollTimeout, poll};
+
 use super::Daemon;
-use super::family::{Census, Head, Relative};
+use super::family::{Census, Head, Heir, Relative};
 use super::report::{Level, report};
 use super::stat::Stat;
 use super::watch::{Watch, find};
@@ -12,8 +14,12 @@ use crate::supervise::record::Birth;
 use crate::supervise::{Event, Exit, Job, Pid, Slot, State};
 use crate::sys::processes;
 
-/// So many times more a daemon is looked for that is not seen.
+/// So many times more a daemon is looked for that is not seen, or not seen clearly.
 const LOOKS: usize = 3;
+const LOOKS_AT_A_GUESS: usize = 20;
+
+/// Time for an execve(2) to end.
+const PAUSE_MS: u16 = 1;
 
 impl Daemon {
     /// Whether a service lives on in another process now that this one has ended.
@@ -34,6 +40,7 @@ impl Daemon {
             pid,
             whom: Whom::All,
             mark,
+            trace: self.legacy.trace(&service.name),
             cgroup: Vec::new(),
             known: Vec::new(),
         };
@@ -69,7 +76,8 @@ impl Daemon {
         }
         let mark = self.legacy.own_mark();
         let (cgroup, known) = (Vec::new(), Vec::new());
-        let head = Head { name, pid: born.pid, whom: Whom::All, mark, cgroup, known };
+        let trace = self.legacy.trace(name);
+        let head = Head { name, pid: born.pid, whom: Whom::All, mark, trace, cgroup, known };
         let heir = self.look_for_heir(&head, "");
         let heir = heir.and_then(|(pid, started)| find(pid, started));
         let birth = heir.as_ref().map_or(born, |heir| {
@@ -82,18 +90,20 @@ impl Daemon {
 
     /// Who goes on in the place of a main process which has just ended. Between the two
     /// there may be another one, which ends while we look: then neither is seen as what
-    /// it is, so it is looked for again.
+    /// it is. And one that is just being executed may be anybody's.
     fn look_for_heir(&self, head: &Head, program: &str) -> Option<Relative> {
         let is_main = |it| self.supervisor.find_pid(it).is_some() || self.errands.has(it);
         let are_known = || processes::children().is_some_and(|all| all.into_iter().all(is_main));
-        let mut looks = 0..LOOKS;
-        loop {
-            let found = Census::take(is_main).heir(head, program, is_main);
-            let is_enough = found.is_some() || head.mark.is_none() && are_known();
-            if is_enough || looks.next().is_none() {
-                return found;
+        for look in 0.. {
+            match Census::take(is_main).heir(head, program, is_main) {
+                Some(Heir { process, is_guess }) if !is_guess || look == LOOKS_AT_A_GUESS => {
+                    return Some(process);
+                }
+                Some(_) => drop(poll(&mut [], PollTimeout::from(PAUSE_MS))),
+                None if look >= LOOKS || head.mark.is_none() && are_known() => break,
+                None => std::thread::yield_now(),
             }
-            std::thread::yield_now();
         }
+        None
     }
 }

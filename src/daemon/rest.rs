@@ -2,9 +2,9 @@
 //! told what the main process was told, killed when it does not obey, and waited
 //! for. A stop that leaves somebody behind is none.
 
+use super::Daemon;
 use super::family::{self, Census, Head, Relative};
 use super::report::{Level, report};
-use super::{Daemon, trace};
 use crate::config::{Signal, Whom};
 use crate::supervise::{Event, Outcome, Pid, Slot, State};
 use crate::sys::processes;
@@ -46,7 +46,7 @@ impl Daemon {
         let mut census = Census::take(is_main);
         census.name_strangers(|slack| {
             let names = self.supervisor.services().map(|(_, it)| &*it.name);
-            let mut names = names.filter(|name| trace::slack(name) == slack);
+            let mut names = names.filter(|name| self.legacy.trace(name) == slack);
             // Of two who share a number, neither is believed.
             names.next().filter(|_| names.next().is_none())
         });
@@ -66,7 +66,8 @@ impl Daemon {
         let (name, whom) = (&*service.name, service.reach());
         let known = self.rest.relatives.iter().filter(|it| it.0 == slot).map(|it| it.1).collect();
         let cgroup = self.cgroups.processes(slot, name);
-        Some(Head { name, pid, whom, mark: self.legacy.mark_of(pid), cgroup, known })
+        let (mark, trace) = (self.legacy.mark_of(pid), self.legacy.trace(name));
+        Some(Head { name, pid, whom, mark, trace, cgroup, known })
     }
 
     /// Remembers the family of a service that is about to be told to stop: whose child

@@ -18,7 +18,6 @@ use nix::unistd::{self, AccessFlags, Gid, Group, Uid, User};
 pub use self::faults::{explain, explain_death, shown};
 
 use self::environment::Environment;
-use super::trace;
 use crate::config::listen::Listen;
 use crate::config::{Spec, Stream};
 use crate::supervise::{Fault, Step};
@@ -56,7 +55,7 @@ pub fn prepare(name: &str, spec: &Spec) -> Result<Program, Fault> {
         wrapping: wrap::wrapping(spec),
         passed: Vec::new(),
         voice: None,
-        slack: trace::mark(name),
+        slack: None,
         cgroup: None,
     })
 }

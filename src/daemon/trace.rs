@@ -19,15 +19,21 @@ const COUNT: u32 = 20_000;
 /// By which those of others may be read (capabilities(7)).
 const SYS_NICE: u8 = 23;
 
-/// The number for a service, by its name, so that every going gives it the same.
-pub(super) fn slack(service: &str) -> u32 {
-    let place = digest(service.as_bytes()) % u64::from(COUNT);
-    LEAST + u32::try_from(place).unwrap_or(0)
+/// The number for a service of ours, which has this mark in its environment: the same
+/// from every going that has the same run directory.
+pub(super) fn slack(service: &str, mark: Option<&[u8]>) -> u32 {
+    let place = digest(&[service.as_bytes(), mark.unwrap_or_default()].concat());
+    LEAST + u32::try_from(place % u64::from(COUNT)).unwrap_or(0)
 }
 
-/// The number for a service, if it is of any use.
-pub(super) fn mark(service: &str) -> Option<u32> {
-    (capabilities::permitted() >> SYS_NICE & 1 == 1).then(|| slack(service))
+/// Whether it is the number of some service, ours or another's.
+pub(super) fn is_one(slack: u32) -> bool {
+    (LEAST..LEAST + COUNT).contains(&slack)
+}
+
+/// Whether those of others can be read.
+pub(super) fn is_readable() -> bool {
+    capabilities::permitted() >> SYS_NICE & 1 == 1
 }
 
 /// The number of a process (proc_pid_timerslack_ns(5)).

@@ -6,17 +6,24 @@ use std::fs;
 use nix::sys::stat::Mode;
 
 use crate::client::Client;
-use crate::common::{Going, Place, Signal, is_alive, send, wait_until};
+use crate::common::{
+    Going, Place, Signal, has_root, is_alive, send, strings, wait_comm, wait_until,
+};
 use crate::{kill, mains};
 
 /// A service whose parent starts the daemon, which notes its pid, and ends when it is
 /// let go.
 fn write_service(place: &Place) {
+    write_service_of(place, "");
+}
+
+/// The same with a daemon that is made in another way.
+fn write_service_of(place: &Place, how: &str) {
     nix::unistd::mkfifo(place.path("fifo").as_str(), Mode::S_IRWXU).unwrap();
     let daemon = format!("echo $$ >>{}; exec sleep 1000", place.path("daemon.pids"));
     place.write("daemon.sh", daemon);
     let script = format!(
-        "setsid sh {} &\nread -r it <{}\nexit $it",
+        "{how} setsid sh {} &\nread -r it <{}\nexit $it",
         place.path("daemon.sh"),
         place.path("fifo")
     );
@@ -70,6 +77,67 @@ fn a_daemon_whose_parent_ended_while_nobody_looked_is_found() {
     let mut going = place.start(&[]);
     going.wait_for("took up 1 services, 0 died meanwhile");
     assert_found(&place, &mut going, daemon);
+}
+
+/// As the best known web server does, it writes over its environment.
+#[test]
+fn a_daemon_that_names_nobody_is_found_by_its_trace() {
+    if !has_root() {
+        return;
+    }
+    for is_watched in [true, false] {
+        let place = Place::new();
+        write_service_of(&place, "env -i");
+        let mut first = place.start(&[]);
+        let daemon = place.wait_starts("daemon", 1);
+        let parent = place.wait_starts("web", 1);
+        Client::connect(&place).wait_state("web", "starting");
+        kill(&mut first);
+        let end = || fs::write(place.path("fifo"), "0\n").unwrap();
+        if !is_watched {
+            end();
+            wait_until("the parent to end", || !is_alive(parent));
+        }
+        let mut going = place.start(&[]);
+        going.wait_for("took up 1 services, 0 died meanwhile");
+        if is_watched {
+            end();
+        }
+        let status = Client::connect(&place).wait_state("web", "up");
+        assert_eq!(status.number("pid"), u64::try_from(daemon).ok());
+        assert_eq!(place.starts("daemon").len(), 1, "{:?}", going.lines());
+        going.stop();
+        assert!(!is_alive(daemon));
+    }
+}
+
+/// Many at once, while some of them are just being executed: each has its own.
+#[test]
+fn daemons_are_not_taken_for_each_other() {
+    let place = Place::new();
+    let names: Vec<_> = (0..12).map(|it| format!("web{it}")).collect();
+    for name in &names {
+        let script = "cmd=sh -c 'setsid sleep 1000 & exit 0'\ntype=forking\n";
+        place.service(name, &format!("{script}min-uptime=0\nburst=none\nbackoff=10ms\n"));
+    }
+    let mut going = place.start(&[]);
+    let mut client = Client::connect(&place);
+    for _ in 0..5 {
+        for name in &names {
+            let pid = client.wait_state(name, "up").number("pid").unwrap();
+            let pid = i32::try_from(pid).unwrap();
+            wait_comm(pid, "sleep");
+            let own = format!("GOING_SERVICE={name}");
+            assert!(strings(pid, "environ").contains(&own), "{name} is taken for another");
+            send(pid, Signal::SIGKILL);
+            wait_until("its death", || !is_alive(pid));
+        }
+        let names: Vec<_> = names.iter().map(|it| format!("name={it}")).collect();
+        let mut words = vec!["command=restart"];
+        words.extend(names.iter().map(String::as_str));
+        client.order(&words);
+    }
+    going.stop();
 }
 
 /// What a parent left that failed is no daemon, whoever started it.

@@ -4,7 +4,7 @@
 use std::fs;
 
 use crate::client::Client;
-use crate::common::{Place, Signal, is_alive, send, wait_until};
+use crate::common::{Place, Signal, has_root, is_alive, send, stat, wait_until};
 use crate::kill;
 
 /// A service whose main process starts another one and ends when it is told to;
@@ -51,6 +51,32 @@ fn what_a_service_left_while_nobody_looked_is_stopped_before_it_starts_again() {
     assert!(!is_alive(others[0]) && !is_alive(others[1]), "two generations at once");
     assert!(is_alive(others[2]), "that one was not to be stopped");
     going.stop();
+}
+
+/// One that has cleaned its environment, left its session and lost its parents, all of
+/// that while going was alive which is dead by now.
+#[test]
+fn who_names_nobody_is_known_by_its_trace() {
+    if !has_root() {
+        return;
+    }
+    let place = Place::new();
+    let orphan = parent(&place, "web", "env -i setsid sh -c 'sh $1 &'");
+    place.service("web", &(orphan + "kill=all\nstop=TERM 300ms KILL\ncgroup=no\n"));
+    let mut going = place.start(&[]);
+    let (pid, other) = (going.wait_started("web"), other(&place, "web"));
+    wait_until("its parents to end", || parent_of(other) == going.pid);
+    kill(&mut going);
+    let mut going = place.start(&[]);
+    going.wait_for("took up 1 services, 0 died meanwhile");
+    Client::connect(&place).order(&["command=stop", "name=web"]);
+    going.wait_for("web: stopped after *");
+    assert!(!is_alive(pid) && !is_alive(other));
+    going.stop();
+}
+
+fn parent_of(pid: i32) -> i32 {
+    stat(pid).map_or(0, |it| it[1].parse().unwrap())
 }
 
 #[test]
@@ -104,9 +130,21 @@ fn a_stop_goes_on_where_it_was() {
 /// Two goings with services of the same name: neither touches the other's.
 #[test]
 fn another_goings_leftovers_are_not_ours() {
+    check_neighbors("setsid");
+}
+
+/// The same with those that name nobody: they are known by their trace.
+#[test]
+fn another_goings_leftovers_that_name_nobody_are_not_ours() {
+    if has_root() {
+        check_neighbors("env -i setsid");
+    }
+}
+
+fn check_neighbors(how: &str) {
     let (place, neighbor) = (Place::new(), Place::new());
     for it in [&place, &neighbor] {
-        it.service("web", &(parent(it, "web", "setsid") + "kill=all\n"));
+        it.service("web", &(parent(it, "web", how) + "kill=all\ncgroup=no\n"));
     }
     let mut both = [place.start(&[]), neighbor.start(&[])];
     for going in &mut both {
