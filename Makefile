@@ -42,9 +42,10 @@ LEAN = yes
 BUILD_STD = -Zbuild-std=std
 # Addresses that are filled in at the start, packed: an eightieth of the room. A
 # linker that does not know it says so and goes on; a libc that does not, as musl
-# before 1.2.4 does not, makes a program that cannot start, which is tried out.
+# before 1.2.4 does not, makes a program that cannot start, which is tried out. Code
+# and what else is only read share their pages: 4 kB less, and 8 in memory.
 LEAN_FLAGS = -Cforce-unwind-tables=no -Clink-arg=-Wl,--no-eh-frame-hdr \
-	-Clink-arg=-Wl,-z,pack-relative-relocs
+	-Clink-arg=-Wl,-z,pack-relative-relocs -Clink-arg=-Wl,-z,noseparate-code
 # A panic is an instruction that the processor refuses, and going tells where that
 # was (`make where`), in place of its message: 55 kB less, and 20 less in memory.
 LEAN_FLAGS += -Zunstable-options -Cpanic=immediate-abort
