@@ -9,12 +9,14 @@
 mod common;
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use common::{Place, Signal, is_alive, program, run, send, stat, status, wait_until};
+use common::{
+    Place, Signal, has_root, is_alive, program, run, send, stat, status, strings, wait_until,
+};
 
 const SLEEP: &str = "cmd=sleep 100000\n";
 
@@ -308,3 +310,55 @@ fn reports_can_go_to_syslog() {
     while !next().contains("all services stopped") {}
     wait_until("its end", || !is_alive(pid));
 }
+
+/// As inittab would start it for a user: who root was is not even to be seen.
+#[test]
+fn root_is_given_up_for_good() {
+    if !has_root() {
+        return;
+    }
+    let place = Place::new();
+    let directory = program();
+    let directory = directory.rsplit_once('/').expect("a path").0;
+    for name in ["going", "going-log"] {
+        let from = format!("{directory}/{name}");
+        assert!(run(&["install", "-m", "755", &from, &place.path(name)]).status.success());
+    }
+    place.service("web", SLEEP);
+    let (going, confdir) = (place.path("going"), place.path("going.d"));
+    let (rundir, logdir) = (place.path("run"), place.path("logs"));
+    let words = [&going, "-d", &confdir, "-r", &rundir, "-l", &logdir, "--report", "stderr"];
+    let words = [&words[..], &["-u", "daemon", "-o", "stdout=log"]].concat();
+    let assert_dropped = |pid: i32| {
+        let daemon = run(&["id", "-u", "daemon"]).stdout;
+        let daemon = String::from_utf8_lossy(&daemon).trim().to_owned();
+        assert_eq!(status(pid, "Uid"), [&*daemon; 4].join(" "));
+        for (field, value) in [("CapEff", "0000000000000000"), ("CapPrm", "0000000000000000")] {
+            assert_eq!(status(pid, field), value);
+        }
+        assert!(!status(pid, "Groups").split(' ').any(|it| it == "0"), "root's groups");
+        let environ = strings(pid, "environ");
+        assert!(environ.contains(&"USER=daemon".to_owned()), "{environ:?}");
+        assert!(!environ.iter().any(|it| it.starts_with("XDG_")), "{environ:?}");
+    };
+    let mut first = place.start_plainly(&words);
+    let [web, _] = first.wait_all_started(["web", "going-log"]);
+    assert_dropped(first.pid);
+    assert_dropped(web);
+    let owner = fs::metadata(&logdir).expect("its logs").uid();
+    assert_eq!(owner, fs::metadata(&rundir).expect("its run directory").uid());
+    assert_ne!(owner, 0);
+    // As good as any other: it is killed, and goes on.
+    first.signal(Signal::SIGKILL);
+    first.wait_exit();
+    let mut going = place.start_plainly(&words);
+    going.wait_for("took up 2 services, 0 died meanwhile");
+    assert_dropped(going.pid);
+    going.stop();
+    let words = [&place.path("going"), "-u", "no-such-user", "-d", &confdir];
+    let output = run(&words);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!((output.status.code(), &*said), (Some(71), NO_USER));
+}
+
+const NO_USER: &str = "going: Can't become no-such-user: no such user\n";

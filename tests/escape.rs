@@ -240,3 +240,35 @@ fn services_are_told_apart_by_their_timers() {
     assert!(run(&["true"]).status.success());
     going.stop();
 }
+
+/// It has as many processes as it may, and all the time others; nobody else notices.
+#[test]
+fn a_fork_bomb_is_held_and_stopped() {
+    if !has_root() || !has("perl") {
+        return;
+    }
+    // Nobody else is this user, whose processes are counted (setrlimit(2)).
+    let user = 3_000_000 + std::process::id();
+    let place = Place::new();
+    let bomb = format!("user={user}\ngroup={user}\nlimit-nproc=40\nkill=all\ncgroup=no\n");
+    let script = "fork, select(undef, undef, undef, 0.01) while 1";
+    place.service("bomb", &format!("cmd=perl -e '{script}'\nstop=TERM 100ms KILL\n{bomb}"));
+    place.service("web", "cmd=sleep 1000\nmin-uptime=0\nburst=none\n");
+    let mut going = place.start(&[]);
+    let [_, mut web] = going.wait_all_started(["bomb", "web"]);
+    let count = || {
+        let names = fs::read_dir("/proc").unwrap().flatten().map(|it| it.file_name());
+        let pids = names.filter_map(|it| it.to_str()?.parse().ok());
+        pids.filter(|pid| common::status(*pid, "Uid").starts_with(&format!("{user} "))).count()
+    };
+    wait_until("it to explode", || count() >= 40);
+    for _ in 0..3 {
+        common::send(web, common::Signal::SIGKILL);
+        web = going.wait_started("web");
+    }
+    assert!(count() > 1 && count() <= 40, "{} processes", count());
+    place.remove("bomb");
+    going.wait_for("bomb: removed");
+    assert_eq!(count(), 0);
+    going.stop();
+}

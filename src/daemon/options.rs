@@ -16,7 +16,7 @@ pub const HELP: &str = "\
 going keeps processes going, one key=value file each in a directory
 
 usage: going [-d DIR] [-r DIR] [-l DIR] [-o KEY=VALUE]... [-v|-q]
-             [--report stderr|syslog|file:FILE] [-b] [-p FILE] [--init]
+             [--report stderr|syslog|file:FILE] [-b] [-p FILE] [-u USER] [--init]
              [--check|--upgrade-check] [-- COMMAND ARGUMENT...]
 
   -d, --dir DIR           directory of service files
@@ -30,6 +30,7 @@ usage: going [-d DIR] [-r DIR] [-l DIR] [-o KEY=VALUE]... [-v|-q]
                           (stderr on a terminal or without a syslog)
   -b, --background        leave the terminal and whoever started it
   -p, --pidfile FILE      the file that names the pid, while it runs
+  -u, --user USER         give up root, and be this user in all that is done
   -v, --verbose           report more
   -q, --quiet             report warnings and errors only
       --init              kill what is left of our descendants at the end, as the end
@@ -77,6 +78,10 @@ pub struct Options {
     pub is_background: bool,
     /// The file to name our pid in.
     pub pidfile: Option<PathBuf>,
+    /// Whom to be.
+    pub user: Option<String>,
+    /// Whether somebody asked for just that directory of logs.
+    pub is_log_directory_given: bool,
     /// A path that means another file in another directory.
     relative: Option<PathBuf>,
 }
@@ -98,6 +103,8 @@ impl Options {
             is_init: false,
             is_background: false,
             pidfile: None,
+            user: None,
+            is_log_directory_given: false,
             relative: None,
         }
     }
@@ -195,11 +202,9 @@ pub fn read(arguments: impl Iterator<Item = OsString>, places: Places) -> Result
             Arg::Short('l') | Arg::Long("log-dir") => {
                 let path = options.path(value(&mut parser)?);
                 options.log_directory = Some(absolute(path)?);
+                options.is_log_directory_given = true;
             }
-            Arg::Short('o') | Arg::Long("option") => {
-                let text = value(&mut parser)?.string().map_err(|error| error.to_string())?;
-                options.set(&text)?;
-            }
+            Arg::Short('o') | Arg::Long("option") => options.set(&text(&mut parser)?)?,
             Arg::Long("report") => {
                 options.target = Some(options.read_target(&value(&mut parser)?)?);
             }
@@ -209,6 +214,7 @@ pub fn read(arguments: impl Iterator<Item = OsString>, places: Places) -> Result
             Arg::Short('p') | Arg::Long("pidfile") => {
                 options.pidfile = Some(options.path(value(&mut parser)?));
             }
+            Arg::Short('u') | Arg::Long("user") => options.user = Some(text(&mut parser)?),
             Arg::Long("init") => options.is_init = true,
             Arg::Long("check") => options.task = Task::Check,
             Arg::Long("upgrade-check") => options.task = Task::UpgradeCheck,
@@ -244,6 +250,10 @@ fn after_dashes(parser: &mut Parser) -> Option<Result<Vec<OsString>, String>> {
 fn value(parser: &mut Parser) -> Result<OsString, String> {
     let value = parser.value().map_err(|error| error.to_string())?;
     if value.is_empty() { Err("an option has an empty value".to_owned()) } else { Ok(value) }
+}
+
+fn text(parser: &mut Parser) -> Result<String, String> {
+    value(parser)?.string().map_err(|error| error.to_string())
 }
 
 /// going-log does not share our working directory.

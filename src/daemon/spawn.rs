@@ -116,6 +116,22 @@ fn find_user(spec: &Spec) -> Result<Option<Account>, Fault> {
     Ok(Some(Account { uid, entry: User::from_uid(uid).map_err(failed)? }))
 }
 
+/// A user of the database with all groups; `None` if there is none of that name or number.
+///
+/// # Errors
+/// It could not be looked up.
+pub fn find_login(user: &str) -> Result<Option<(Identity, User)>, Fault> {
+    let spec = Spec { user: Some(user.to_owned()), ..Spec::default() };
+    let account = match find_user(&spec) {
+        Err(it) if it.errno == libc::ENOENT => return Ok(None),
+        found => found?,
+    };
+    let Some(entry) = account.as_ref().and_then(|it| it.entry.clone()) else { return Ok(None) };
+    let same = || Identity { uid: entry.uid, gid: entry.gid, groups: Vec::new() };
+    let identity = find_identity(&spec, account.as_ref())?;
+    Ok(Some((identity.unwrap_or_else(same), entry)))
+}
+
 /// Whose the file of a socket is to be: the service's, unless it says otherwise.
 pub fn socket_owner(spec: &Spec, listen: &Listen) -> Result<(Option<Uid>, Option<Gid>), Errno> {
     let unknown = |_| Errno::EINVAL;

@@ -1,5 +1,7 @@
 //! From the command line to the loop, or to the answer that was asked for.
 
+mod user;
+
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -72,6 +74,10 @@ pub fn main() -> ExitCode {
 }
 
 fn perform(options: Options) -> u8 {
+    if let Err(why) = user::become_user(&options) {
+        complain(&format!("going: {why}"));
+        return Ending::System as u8;
+    }
     let ending = match options.task {
         Task::Help => say(HELP),
         Task::Version => say(concat!("going ", env!("CARGO_PKG_VERSION"), "\n")),

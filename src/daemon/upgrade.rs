@@ -289,7 +289,7 @@ impl Daemon {
 }
 
 /// Going as it was started, from this file, with what is handed over to it.
-fn image(path: &Path, handover: Option<&str>) -> Program {
+pub(super) fn image(path: &Path, handover: Option<&str>) -> Program {
     Program {
         path: CString::new(path.as_os_str().as_bytes()).unwrap_or_default(),
         argv: words(env::args_os()),

@@ -22,7 +22,10 @@ const SAME: u32 = u32::MAX;
 
 /// Groups first, for without the user's rights they cannot be set any more; then
 /// a look back, since a saved id left over would be a way back to root.
-pub(super) fn take_identity(identity: Option<&Identity>) -> Result<(), Fault> {
+///
+/// # Errors
+/// The step that failed, and why.
+pub fn take_identity(identity: Option<&Identity>) -> Result<(), Fault> {
     let Some(Identity { uid, gid, groups }) = identity else { return Ok(()) };
     unistd::setgroups(groups).map_err(|errno| fault(Step::Groups, errno))?;
     unistd::setresgid(*gid, *gid, *gid).map_err(|errno| fault(Step::Group, errno))?;

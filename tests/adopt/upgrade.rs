@@ -10,7 +10,8 @@ use std::thread;
 
 use crate::client::{Client, request};
 use crate::common::{
-    Going, Place, Signal, children, is_alive, run, send, stat, strings, wait_until,
+    Going, Place, Signal, children, is_alive, program, run, send, stat, strings, wait_comm,
+    wait_until,
 };
 use crate::{main_of, mains};
 
@@ -79,6 +80,59 @@ fn an_upgrade_keeps_every_process_and_the_state_of_all() {
     assert!(!strings(web, "environ").iter().any(handed));
     assert_eq!(fs::read_dir(format!("/proc/{web}/fd")).unwrap().count(), 3);
     assert_eq!(place.read("run/lock"), format!("{}\n", going.pid));
+    going.stop();
+}
+
+/// What a dead service has said and nobody has read goes along, whatever became of its
+/// file: going-log stands still meanwhile.
+#[test]
+fn last_words_survive_an_upgrade() {
+    let place = Place::new();
+    place.copied_program();
+    let from = program().replace("/going", "/going-log");
+    assert!(run(&["install", "-m", "755", &from, &place.path("going-log")]).status.success());
+    let says = |name: &str| {
+        let script = "read -r it; seq 1 1000; exec sleep 1000";
+        place.service(name, &format!("cmd=sh -c '{script}'\nstdin=pipe\nrestart=never\n"));
+    };
+    ["stays", "goes", "lives"].iter().for_each(|it| says(it));
+    let (confdir, rundir, logdir) = (place.path("going.d"), place.path("run"), place.path("log"));
+    let words = [&place.path("going"), "-d", &confdir, "-r", &rundir, "-l", &logdir];
+    let options = ["--report", "stderr", "-o", "log-timestamps=no"];
+    let mut going = place.start_plainly(&[&words[..], &options].concat());
+    let [goes, lives, stays, logger] =
+        going.wait_all_started(["goes", "lives", "stays", "going-log"]);
+    let mut client = Client::connect(&place);
+    client.wait_state("going-log", "up");
+    let wait_marks = |text: &str| {
+        for name in ["stays", "goes", "lives"] {
+            wait_until(name, || place.read(&format!("log/{name}.log")).contains(text));
+        }
+    };
+    wait_marks("started");
+    send(logger, Signal::SIGSTOP);
+    for (name, pid) in [("stays", stays), ("goes", goes), ("lives", lives)] {
+        client.order(&["command=send", &format!("name={name}"), "text=now"]);
+        wait_comm(pid, "sleep");
+    }
+    for pid in [stays, goes] {
+        send(pid, Signal::SIGKILL);
+    }
+    going.wait_for_all(&["stays terminated after: *", "goes terminated after: *"]);
+    place.remove("goes");
+    going.wait_for("goes: removed");
+    for _ in 0..2 {
+        Client::connect(&place).order(&["command=upgrade"]);
+        going.wait_for("took up 2 services, 0 died meanwhile");
+    }
+    send(logger, Signal::SIGCONT);
+    for name in ["stays", "goes", "lives"] {
+        let file = format!("log/{name}.log");
+        wait_until(name, || place.read(&file).contains("\n1000\n"));
+        let text = place.read(&file);
+        let numbers: Vec<_> = text.lines().filter_map(|it| it.parse::<u32>().ok()).collect();
+        assert_eq!(numbers, (1..=1000).collect::<Vec<_>>(), "{name}: {text}");
+    }
     going.stop();
 }
 
