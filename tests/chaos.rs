@@ -79,6 +79,11 @@ fn whatever_comes_together_everything_is_as_it_should_be() {
     let mut world = World::new(seed(), 2, disk);
     let limit = Duration::from_secs(given("CHAOS_SECONDS").unwrap_or(SECONDS));
     let start = Instant::now();
+    if limit >= Duration::from_secs(300) {
+        // There is time for it.
+        deeds::stand_still_for(&mut world, Duration::from_secs(59));
+        world.come_to_rest();
+    }
     while start.elapsed() < limit {
         for _ in 0..=world.dice.roll(DEEDS) {
             deeds::any(&mut world);

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
 
 use crate::common::{Signal, is_alive, run, send, stat, wait_until};
 use crate::kinds::Kind;
@@ -201,6 +202,11 @@ fn upgrade_in_vain(world: &mut World) {
 
 /// Halted, while things happen.
 fn stand_still(world: &mut World) {
+    stand_still_for(world, Duration::ZERO);
+}
+
+/// The same for at least so long.
+pub fn stand_still_for(world: &mut World, least: Duration) {
     world.order(&["command=ping"]);
     world.tell("halt going".to_owned());
     let pid = world.pid();
@@ -215,6 +221,8 @@ fn stand_still(world: &mut World) {
         }
         world.dawdle();
     }
+    let start = Instant::now();
+    wait_until("the time to pass", || start.elapsed() >= least);
     world.tell("let going go on".to_owned());
     send(pid, Signal::SIGCONT);
 }
