@@ -10,13 +10,13 @@ use std::time::Duration;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::fstat;
 
-use super::Daemon;
 use super::adopt::birth_of;
 use super::logs::{Logs, Word};
 use super::pipes::Which;
 use super::report::{Level, report};
 use super::stat::Stat;
 use super::state::Ledger;
+use super::{Daemon, SIGNALS};
 use crate::supervise::record::Birth;
 use crate::supervise::{Moment, Pid, Slot, State};
 
@@ -182,10 +182,15 @@ impl Daemon {
     pub(super) fn sleep(&mut self, timeout: Option<Duration>) {
         match self.poll.poll(&mut self.polled, timeout) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => {}
-            _ => return,
+            _ => {
+                self.heard = self.polled.iter().map(|event| event.token().0).collect();
+                return;
+            }
         }
         let timeout = timeout.unwrap_or(AGAIN).min(AGAIN).as_millis();
         let timeout = PollTimeout::from(u16::try_from(timeout).unwrap_or(0));
-        let _ = poll(&mut [PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)], timeout);
+        let mut signals = [PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
+        let are_there = poll(&mut signals, timeout).is_ok_and(|count| count > 0);
+        self.heard = are_there.then_some(SIGNALS).into_iter().collect();
     }
 }

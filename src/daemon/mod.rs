@@ -178,7 +178,6 @@ impl Daemon {
             sys::stack::clean();
         }
         self.sleep(timeout);
-        self.heard = self.polled.iter().map(|event| event.token().0).collect();
         self.turns = self.turns.wrapping_add(1);
     }
 
