@@ -384,7 +384,8 @@ impl Daemon {
             None => (&logs.gone.iter().find(|it| it.0 == id)?.1, None),
         };
         let is_guess = spec.is_none();
-        let mut message = describe(word, id, name, pipe.which, &spec.unwrap_or_default());
+        let spec = spec.unwrap_or_else(|| self.defaults.clone());
+        let mut message = describe(word, id, name, pipe.which, &spec);
         if is_guess {
             // Taken up while its file cannot be used, or gone: what going-log knows of
             // it, if it does, is right.
