@@ -80,8 +80,7 @@ fn what_is_needed_is_ready_before() {
     teller(&place, "cache", "");
     teller(&place, "db", &gate(&place, "go"));
     let mut going = place.start(&[]);
-    going.wait_for("db: setting up *");
-    going.wait_started("cache");
+    going.wait_for_all(&["db: setting up *", "cache: started (pid *"]);
     assert_eq!(waits_for(&place, "app"), ["db starting"]);
     assert!(good(&place, &["status"]).contains("waits for db (starting)"));
     let said = ctl(&place, &["why", "app"]).out;

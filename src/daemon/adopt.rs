@@ -345,8 +345,7 @@ impl Daemon {
     fn take_up(&mut self, kept: Kept, definition: Definition, is_here: bool) -> Option<Slot> {
         let Kept { record, birth, stat } = kept;
         let (name, state) = (record.name().to_owned(), record.state());
-        let (birth, stat, has_moved) =
-            self.find_heir((&name, &definition.policy), state, birth, stat);
+        let (birth, stat, has_moved) = self.find_heir(&record, &definition.policy, birth, stat);
         let found = match &stat {
             Some(stat) => {
                 let age = sys::ticks().saturating_sub(stat.started).saturating_mul(10);

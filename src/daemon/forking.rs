@@ -2,6 +2,8 @@
 //! is the service from then on. All of them come to us, for we are their subreaper;
 //! which one it is tell its environment, its group, and its program.
 
+use std::time::Duration;
+
 use nix::poll::{PollTimeout, poll};
 
 use super::Daemon;
@@ -10,13 +12,16 @@ use super::report::{Level, report};
 use super::stat::Stat;
 use super::watch::{Watch, find};
 use crate::config::{Kind, Policy, Whom};
-use crate::supervise::record::Birth;
-use crate::supervise::{Event, Exit, Job, Pid, Slot, State};
-use crate::sys::processes;
+use crate::supervise::record::{Birth, Record};
+use crate::supervise::{Event, Exit, Job, Moment, Pid, Slot, State};
+use crate::sys::{self, processes};
 
 /// So many times more a daemon is looked for that is not seen, or not seen clearly.
 const LOOKS: usize = 3;
 const LOOKS_AT_A_GUESS: usize = 20;
+
+/// Births are known to this.
+const TICK: Duration = Duration::from_millis(10);
 
 /// Time for an execve(2) to end.
 const PAUSE_MS: u16 = 1;
@@ -60,16 +65,21 @@ impl Daemon {
     /// an earlier one did not come to write down that it has left.
     pub(super) fn find_heir(
         &self,
-        (name, policy): (&str, &Policy),
-        state: State,
+        record: &Record,
+        policy: &Policy,
         birth: Option<Birth>,
         stat: Option<Stat>,
     ) -> (Option<Birth>, Option<Stat>, bool) {
         let born = birth.filter(|it| policy.kind == Kind::Forking && it.job == Job::Main);
-        let (Some(born), State::Starting { pid, .. } | State::Stopping { pid, .. }) = (born, state)
-        else {
-            return (birth, stat, false);
+        let (born, pid) = match (born, record.state()) {
+            (Some(born), State::Starting { pid, .. } | State::Stopping { pid, .. }) => (born, pid),
+            // It has written itself down, and the one that forked it came no further.
+            (Some(born), State::Waiting) if self.is_born_since(&born, record.changed_at()) => {
+                (born, born.pid)
+            }
+            _ => return (birth, stat, false),
         };
+        let name = record.name();
         if stat.is_some() {
             let has_moved = pid != born.pid;
             return (birth, stat, has_moved);
@@ -86,6 +96,12 @@ impl Daemon {
         });
         let has_moved = heir.is_some();
         (Some(birth), heir, has_moved)
+    }
+
+    /// Whether a birth is no older than this, as well as the clock of births can tell.
+    fn is_born_since(&self, birth: &Birth, moment: Moment) -> bool {
+        let ticks = sys::ticks().saturating_sub(birth.born.0);
+        Duration::from_millis(ticks.saturating_mul(10)) <= self.now.since(moment) + TICK
     }
 
     /// Who goes on in the place of a main process which has just ended. Between the two

@@ -458,6 +458,11 @@ impl Record {
         self.service.state
     }
 
+    /// Since when.
+    pub fn changed_at(&self) -> Moment {
+        self.service.changed_at
+    }
+
     /// The service, defined as its file says now.
     pub fn into_service(mut self, definition: Definition) -> Box<Service> {
         self.service.definition = definition;

@@ -2,14 +2,15 @@
 //! starts no second one.
 
 use std::fs;
+use std::process::{Command, Stdio};
 
 use nix::sys::stat::Mode;
 
 use crate::client::Client;
 use crate::common::{
-    Going, Place, Signal, has_root, is_alive, send, strings, wait_comm, wait_until,
+    Going, Place, Signal, has, has_root, is_alive, send, status, strings, wait_comm, wait_until,
 };
-use crate::{kill, mains};
+use crate::{is_answered, kill, mains};
 
 /// A service whose parent starts the daemon, which notes its pid, and ends when it is
 /// let go.
@@ -28,6 +29,19 @@ fn write_service_of(place: &Place, how: &str) {
         place.path("fifo")
     );
     place.service("web", &(place.logged("web", &script) + "type=forking\nbackoff=10ms\n"));
+}
+
+/// Starts it under a going that is killed before the parent ends: the daemon, and its
+/// parent.
+fn abandon(place: &Place) -> (i32, i32) {
+    let mut first = place.start(&[]);
+    let daemon = place.wait_starts("daemon", 1);
+    let parent = place.wait_starts("web", 1);
+    Client::connect(place).wait_state("web", "starting");
+    kill(&mut first);
+    // Its end would be that of all that is marked alike.
+    std::mem::forget(first);
+    (daemon, parent)
 }
 
 /// The daemon is the service, and the only one.
@@ -53,10 +67,7 @@ fn assert_found(place: &Place, going: &mut Going, daemon: i32) {
 fn a_daemon_whose_parent_ends_later_is_found() {
     let place = Place::new();
     write_service(&place);
-    let mut first = place.start(&[]);
-    let daemon = place.wait_starts("daemon", 1);
-    Client::connect(&place).wait_state("web", "starting");
-    kill(&mut first);
+    let (daemon, _) = abandon(&place);
     let mut going = place.start(&[]);
     going.wait_for("took up 1 services, 0 died meanwhile");
     fs::write(place.path("fifo"), "0\n").unwrap();
@@ -67,16 +78,50 @@ fn a_daemon_whose_parent_ends_later_is_found() {
 fn a_daemon_whose_parent_ended_while_nobody_looked_is_found() {
     let place = Place::new();
     write_service(&place);
-    let mut first = place.start(&[]);
-    let daemon = place.wait_starts("daemon", 1);
-    let parent = place.wait_starts("web", 1);
-    Client::connect(&place).wait_state("web", "starting");
-    kill(&mut first);
+    let (daemon, parent) = abandon(&place);
     fs::write(place.path("fifo"), "0\n").unwrap();
     wait_until("the parent to end", || !is_alive(parent));
     let mut going = place.start(&[]);
     going.wait_for("took up 1 services, 0 died meanwhile");
     assert_found(&place, &mut going, daemon);
+}
+
+/// The child had written itself down and left when its going, which was about to write
+/// down that there is one, was killed.
+#[test]
+fn a_daemon_of_which_only_its_parent_knew_is_found() {
+    if !has("strace") {
+        return;
+    }
+    let place = Place::new();
+    let mut first = place.start(&[]);
+    wait_until("going to listen", || is_answered(&place, &["command=ping"]));
+    let inject = ["-e", "trace=epoll_ctl", "-e", "inject=epoll_ctl:delay_enter=100000000"];
+    let mut tracer = Command::new("strace")
+        .args(["-o", &place.path("trace"), "-p", &first.pid.to_string()])
+        .args(inject)
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_until("strace to hold it", || status(first.pid, "TracerPid") != "0");
+    let daemon = format!("echo $$ >>{}; exec sleep 1000", place.path("daemon.pids"));
+    place.write("daemon.sh", daemon);
+    let script = format!("setsid sh {} &\nexit 0", place.path("daemon.sh"));
+    let keys = "type=forking\nstdout=null\nbackoff=10ms\n";
+    place.service("web", &(place.logged("web", &script) + keys));
+    let daemon = place.wait_starts("daemon", 1);
+    let parent = place.wait_starts("web", 1);
+    wait_until("the parent to end", || !is_alive(parent));
+    send(first.pid, Signal::SIGKILL);
+    tracer.kill().unwrap();
+    tracer.wait().unwrap();
+    assert_eq!(first.wait_exit(), -9);
+    let mut going = place.start(&[]);
+    going.wait_for("took up 1 services, 0 died meanwhile");
+    let status = Client::connect(&place).wait_state("web", "up");
+    assert_eq!(status.number("pid"), u64::try_from(daemon).ok());
+    assert_eq!(place.starts("daemon").len(), 1);
+    going.stop();
 }
 
 /// As the best known web server does, it writes over its environment.
@@ -88,11 +133,7 @@ fn a_daemon_that_names_nobody_is_found_by_its_trace() {
     for is_watched in [true, false] {
         let place = Place::new();
         write_service_of(&place, "env -i");
-        let mut first = place.start(&[]);
-        let daemon = place.wait_starts("daemon", 1);
-        let parent = place.wait_starts("web", 1);
-        Client::connect(&place).wait_state("web", "starting");
-        kill(&mut first);
+        let (daemon, parent) = abandon(&place);
         let end = || fs::write(place.path("fifo"), "0\n").unwrap();
         if !is_watched {
             end();
@@ -145,16 +186,12 @@ fn daemons_are_not_taken_for_each_other() {
 fn a_parent_that_fails_after_the_death_of_going_has_no_heir() {
     let place = Place::new();
     write_service(&place);
-    let mut first = place.start(&[]);
-    let daemon = place.wait_starts("daemon", 1);
-    Client::connect(&place).wait_state("web", "starting");
-    kill(&mut first);
+    abandon(&place);
     let mut going = place.start(&[]);
     going.wait_for("took up 1 services, 0 died meanwhile");
     fs::write(place.path("fifo"), "3\n").unwrap();
     going.wait_for("web terminated after: *(exit status 3*");
     place.wait_starts("web", 2);
-    let _ = daemon;
     going.signal(Signal::SIGTERM);
     going.wait_for("SIGTERM: *");
     going.signal(Signal::SIGTERM);
