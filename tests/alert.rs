@@ -17,6 +17,8 @@ mod bench;
 mod calm;
 #[path = "alert/files.rs"]
 mod files;
+#[path = "alert/listen.rs"]
+mod listen;
 #[path = "alert/lost.rs"]
 mod lost;
 #[path = "alert/mail.rs"]
@@ -25,6 +27,13 @@ mod mail;
 mod pypi;
 #[path = "alert/server.rs"]
 mod server;
+#[cfg(feature = "web")]
+#[expect(dead_code, clippy::panic, reason = "the bench of other tests, of which these need a part")]
+#[path = "web/site.rs"]
+mod site;
+#[cfg(feature = "web")]
+#[path = "alert/superlance.rs"]
+mod superlance;
 #[path = "alert/told.rs"]
 mod told;
 #[path = "alert/webhook.rs"]

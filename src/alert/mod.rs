@@ -5,11 +5,14 @@
 
 mod deliver;
 mod desk;
+mod door;
+mod ear;
 mod event;
 mod every;
 mod folder;
 mod follow;
 pub mod keys;
+mod listen;
 mod options;
 mod position;
 mod settings;

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use lexopt::{Arg, Parser, ValueExt};
 
+use super::listen::{self, Listen};
+
 /// What `--help` prints. `tests/house.rs` holds it against the parser and the
 /// manual page.
 pub const HELP: &str = "\
@@ -13,6 +15,9 @@ going-alert tells somebody what happens to going's services
 usage: going-alert [-r DIR] [-d DIR] [-s DIR]
        going-alert [-d DIR] --check
        going-alert [-d DIR] --test TARGET
+       going-alert listen [-r DIR] --events LIST [--pool NUMBER]
+                   [--buffer NUMBER] [--name NAME] [--server-url URL]
+                   [--remote USER] [--] COMMAND [ARGUMENT]...
 
   -r, --run-dir DIR   going's run directory
                       (/run/going; a user's own: $XDG_RUNTIME_DIR/going)
@@ -26,6 +31,14 @@ usage: going-alert [-r DIR] [-d DIR] [-s DIR]
       --test TARGET   send a test message as the file of this name says, now
   -V, --version       print the version
   -h, --help          print this
+
+listen runs an event listener of supervisor, unchanged:
+      --events LIST   what it hears of, such as PROCESS_STATE_EXITED,TICK_60
+      --pool NUMBER   so many processes of it share the work (1)
+      --buffer NUMBER so many events wait at most, the oldest go first (10)
+      --name NAME     what it is called (the name of this service)
+      --server-url URL  where going-web is (http://localhost:9001)
+      --remote USER   as whom going-web runs, if not as we do
 
 See going-alert(8).
 ";
@@ -50,6 +63,8 @@ pub enum Task {
     Check(Options),
     /// Send a test to this target.
     Test(Options, String),
+    /// Run listeners of supervisor.
+    Listen(Box<Listen>),
     /// Print the help.
     Help,
     /// Print the version.
@@ -78,9 +93,16 @@ pub fn read(arguments: impl Iterator<Item = OsString>) -> Result<Task, String> {
             }
             Arg::Short('V') | Arg::Long("version") => return Ok(Task::Version),
             Arg::Short('h') | Arg::Long("help") => return Ok(Task::Help),
+            Arg::Value(word) if word == "listen" => {
+                let listen = listen::read(&mut parser)?;
+                return Ok(listen.map_or(Task::Help, |it| {
+                    let run_directory = it.run_directory.or(options.run_directory);
+                    Task::Listen(Box::new(Listen { run_directory, ..it }))
+                }));
+            }
             Arg::Value(word) => {
                 let word = word.to_string_lossy();
-                return Err(format!("what is {word}? going-alert takes options only"));
+                return Err(format!("what is {word}? going-alert takes options, or listen"));
             }
             Arg::Short(_) | Arg::Long(_) => return Err(argument.unexpected().to_string()),
         }

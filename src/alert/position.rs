@@ -36,7 +36,8 @@ impl Origin {
         }
     }
 
-    fn is_like(&self, other: &Origin) -> bool {
+    /// Whether it is the same going.
+    pub fn is_like(&self, other: &Origin) -> bool {
         self.boot == other.boot
             && self.pid == other.pid
             && self.started.abs_diff(other.started) <= SLACK

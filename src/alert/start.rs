@@ -13,9 +13,10 @@ use super::deliver::deliver;
 use super::event::Alert;
 use super::folder::{self, Folder};
 use super::follow::Follower;
+use super::listen::{self, Listen};
 use super::options::{self, HELP, Options, Task};
 use super::spool;
-use crate::client::Place;
+use crate::client::{Place, Trouble};
 use crate::config::grammar::show;
 use crate::config::nearest::nearest;
 use crate::config::values::hint;
@@ -77,6 +78,7 @@ fn perform(task: Task) -> Result<(), Wrong> {
         Task::Check(options) => check(&options),
         Task::Test(options, target) => test(&options, &target),
         Task::Follow(options) => follow(options),
+        Task::Listen(listen) => listen_to(*listen),
     }
 }
 
@@ -126,6 +128,12 @@ fn test(options: &Options, target: &str) -> Result<(), Wrong> {
             Err((Ending::Failed, format!("{target}: not sent: {}", failure.sentence())))
         }
     }
+}
+
+fn listen_to(listen: Listen) -> Result<(), Wrong> {
+    let place = Place::find(listen.run_directory.as_deref());
+    let usage = |trouble: Trouble| (Ending::Usage, trouble.sentence().unwrap_or("").to_owned());
+    listen::run(listen, place.map_err(usage)?).map_err(|why| (Ending::System, why))
 }
 
 fn follow(options: Options) -> Result<(), Wrong> {

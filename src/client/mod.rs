@@ -2,8 +2,10 @@
 //! a going that is stopped, stuck or gone is told from one that answers.
 
 pub mod json;
+pub mod listeners;
 pub mod log;
 pub mod metrics;
+pub mod process;
 pub mod reply;
 pub mod say;
 pub mod usage;

@@ -57,6 +57,11 @@ fn without_users_this_machine_may_look_and_a_file_decides_for_itself() {
     assert_eq!(role(&web, &request, Peer::Afar).unwrap_err().status, 401);
     let wrong = post("Authorization: Basic eDp5\r\n", "");
     assert_eq!(role(&web, &wrong, Peer::File).unwrap_err().status, 401);
+    // An empty name is none.
+    let nobody = post("Authorization: Basic Og==\r\n", "");
+    assert_eq!(role(&web, &nobody, Peer::File).ok(), Some(Role::Full));
+    assert_eq!(role(&web, &nobody, Peer::Here).ok(), Some(Role::Read));
+    assert_eq!(role(&web, &nobody, Peer::Afar).unwrap_err().status, 401);
 }
 
 #[test]

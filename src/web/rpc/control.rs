@@ -80,17 +80,17 @@ fn start(web: &Web, services: &[Status], is_waiting: bool) -> Result<Vec<Value>,
         return Ok(services.iter().map(|it| result(it, Ok(()))).collect());
     }
     let has_started = |it: &Status| {
-        let process = Process::of(it);
+        let process = Process::of(&it.state);
         let is_young = it.uptime.unwrap_or_default() < STARTED;
         process != Process::Starting && (process != Process::Running || !is_young)
     };
     let mut after = wait::until(web, &names, reply.serial, PATIENCE, |it| {
-        Process::of(it) == Process::Running || has_started(it)
+        Process::of(&it.state) == Process::Running || has_started(it)
     });
     // Who is up has to live for a while; nothing tells when that is over.
     if after.as_ref().is_ok_and(|all| !all.iter().all(has_started)) {
         after = wait::until(web, &names, reply.serial, STARTED, |it| {
-            Process::of(it) != Process::Running && has_started(it)
+            Process::of(&it.state) != Process::Running && has_started(it)
         });
     }
     let after = after.map_err(|trouble| troubled(&trouble))?;
@@ -100,7 +100,7 @@ fn start(web: &Web, services: &[Status], is_waiting: bool) -> Result<Vec<Value>,
 /// Whether a service has started.
 fn judge(service: &Status) -> Result<(), Fault> {
     let name = &service.name;
-    let process = Process::of(service);
+    let process = Process::of(&service.state);
     if matches!(process, Process::Running | Process::Exited) {
         return Ok(());
     }
@@ -138,7 +138,7 @@ pub fn start_process(web: &Web, params: &[Value]) -> Outcome {
         return start_group(web, params);
     }
     let (_, service) = info::find(web, name)?;
-    if Process::of(&service).is_running() {
+    if Process::of(&service.state).is_running() {
         return Err(fault(Code::AlreadyStarted, name));
     }
     only(&start(web, &[service], is_waiting(params, 1)?)?)
@@ -157,7 +157,7 @@ pub fn start_all(web: &Web, params: &[Value]) -> Outcome {
 }
 
 fn start_those(web: &Web, services: Vec<Status>, is_waiting: bool) -> Outcome {
-    let idle = services.into_iter().filter(|it| !Process::of(it).is_running());
+    let idle = services.into_iter().filter(|it| !Process::of(&it.state).is_running());
     Ok(Value::Array(start(web, &idle.collect::<Vec<_>>(), is_waiting)?))
 }
 
@@ -168,7 +168,7 @@ fn stop(web: &Web, services: &[Status], is_waiting: bool) -> Result<Vec<Value>, 
     let names: Vec<String> = services.iter().map(|it| it.name.clone()).collect();
     let reply = order(web, Command::Stop, names.clone())?;
     if is_waiting {
-        let is_over = |it: &Status| it.pid.is_none() && Process::of(it) != Process::Stopping;
+        let is_over = |it: &Status| it.pid.is_none() && Process::of(&it.state) != Process::Stopping;
         let after = wait::until(web, &names, reply.serial, PATIENCE, is_over);
         after.map_err(|trouble| troubled(&trouble))?;
     }
@@ -182,7 +182,7 @@ pub fn stop_process(web: &Web, params: &[Value]) -> Outcome {
         return stop_group(web, params);
     }
     let (_, service) = info::find(web, name)?;
-    if !Process::of(&service).is_running() {
+    if !Process::of(&service.state).is_running() {
         return Err(fault(Code::NotRunning, name));
     }
     only(&stop(web, &[service], is_waiting(params, 1)?)?)
@@ -200,7 +200,7 @@ pub fn stop_all(web: &Web, params: &[Value]) -> Outcome {
 }
 
 fn stop_those(web: &Web, services: Vec<Status>, is_waiting: bool) -> Outcome {
-    let running = services.into_iter().filter(|it| Process::of(it).is_running());
+    let running = services.into_iter().filter(|it| Process::of(&it.state).is_running());
     Ok(Value::Array(stop(web, &running.collect::<Vec<_>>(), is_waiting)?))
 }
 

@@ -5,67 +5,12 @@ use std::time::Duration;
 use dxr::{Fault, Value};
 
 use super::fault::{Code, fault, troubled};
+pub use crate::client::process::Process;
 use crate::client::reply::{End, Status};
 use crate::client::{self, Reply};
-use crate::protocol::{Command, Message, Request, State};
+use crate::protocol::{Command, Message, Request};
 use crate::sys::pipes::local_offset;
 use crate::web::Web;
-
-/// How things are, in supervisor's words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Process {
-    /// By order, or never started.
-    Stopped = 0,
-    /// Not up yet.
-    Starting = 10,
-    /// Up.
-    Running = 20,
-    /// Held back after a death.
-    Backoff = 30,
-    /// Told to stop.
-    Stopping = 40,
-    /// Ended as it should.
-    Exited = 100,
-    /// Given up.
-    Fatal = 200,
-    /// Something that is newer than this program.
-    Unknown = 1000,
-}
-
-impl Process {
-    /// Of a service.
-    pub fn of(service: &Status) -> Process {
-        let Some(state) = State::read(&service.state) else { return Process::Unknown };
-        match state {
-            State::Up => Process::Running,
-            State::Down | State::Listening | State::Disabled => Process::Stopped,
-            State::Quarantined => Process::Backoff,
-            State::Done => Process::Exited,
-            State::Failed => Process::Fatal,
-            State::Stopping | State::Clearing | State::Finishing => Process::Stopping,
-            State::Waiting | State::Starting => Process::Starting,
-        }
-    }
-
-    /// Supervisor's name of it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Process::Stopped => "STOPPED",
-            Process::Starting => "STARTING",
-            Process::Running => "RUNNING",
-            Process::Backoff => "BACKOFF",
-            Process::Stopping => "STOPPING",
-            Process::Exited => "EXITED",
-            Process::Fatal => "FATAL",
-            Process::Unknown => "UNKNOWN",
-        }
-    }
-
-    /// Whether supervisor would not start it.
-    pub fn is_running(self) -> bool {
-        matches!(self, Process::Running | Process::Backoff | Process::Starting)
-    }
-}
 
 /// Asks for the status of services; of all with no name.
 pub fn ask(web: &Web, names: Vec<String>) -> Result<Reply, Fault> {
@@ -124,7 +69,7 @@ fn number(number: u64) -> Value {
 
 /// What getProcessInfo tells of a service.
 pub fn value(block: &Message, service: &Status, now: u64) -> Value {
-    let process = Process::of(service);
+    let process = Process::of(&service.state);
     let ago = |span: Duration| now.saturating_sub(span.as_secs());
     let last = service.last.as_ref();
     let stopped = last.map_or(0, |death| ago(death.ago));

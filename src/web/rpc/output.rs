@@ -11,7 +11,7 @@ use super::control::{order_of, text};
 use super::fault::{Code, fault, troubled};
 use super::info;
 use crate::client::log::{Source, Wanted, of};
-use crate::client::{self, Reply};
+use crate::client::{self, Reply, listeners};
 use crate::protocol::{Command, Request};
 use crate::web::Web;
 
@@ -185,10 +185,12 @@ pub fn send(web: &Web, params: &[Value]) -> Outcome {
     }
 }
 
-/// sendRemoteCommEvent(type, data): nobody listens, of which supervisor makes no
-/// fault either.
-pub fn send_event(_: &Web, params: &[Value]) -> Outcome {
-    let (_, _) = (text(params, 0)?, text(params, 1)?);
+/// sendRemoteCommEvent(type, data): to all who listen. That nobody does is no fault,
+/// as it is none to supervisor.
+pub fn send_event(web: &Web, params: &[Value]) -> Outcome {
+    let (kind, data) = (text(params, 0)?, text(params, 1)?);
+    let told = listeners::tell(&web.place, kind, data.as_bytes());
+    told.map_err(|error| fault(Code::BadArguments, &error.to_string()))?;
     Ok(Value::Boolean(true))
 }
 
