@@ -17,6 +17,8 @@ mod bench;
 mod calm;
 #[path = "alert/files.rs"]
 mod files;
+#[path = "alert/found.rs"]
+mod found;
 #[path = "alert/listen.rs"]
 mod listen;
 #[path = "alert/lost.rs"]

@@ -43,6 +43,8 @@ struct Desk {
     spool: Spool,
     /// Nothing while the file is gone or cannot be used.
     settings: Mutex<Option<Arc<Settings>>>,
+    /// Why the last try was in vain, if it was.
+    trouble: Mutex<Option<String>>,
 }
 
 /// The hand by which others ring.
@@ -61,6 +63,7 @@ pub fn open(root: PathBuf, name: &str) -> std::io::Result<Bell> {
         name: name.to_owned(),
         spool: Spool::new(&root, name),
         settings: Mutex::new(None),
+        trouble: Mutex::new(None),
     });
     let own = Arc::clone(&desk);
     let thread = Builder::new().name(name.chars().take(15).collect()).spawn(move || own.work())?;
@@ -76,6 +79,11 @@ impl Bell {
     /// Its messages.
     pub fn spool(&self) -> &Spool {
         &self.desk.spool
+    }
+
+    /// Why the last try was in vain, if it was.
+    pub fn trouble(&self) -> Option<String> {
+        self.desk.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// From now on it goes by these, or rests.
@@ -99,6 +107,10 @@ impl Desk {
         self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    fn blame(&self, trouble: Option<String>) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+
     fn work(&self) {
         let mut tries: u32 = 0;
         loop {
@@ -109,6 +121,9 @@ impl Desk {
             match self.turn(&settings) {
                 Ok(turn) => {
                     tries = 0;
+                    if !matches!(turn, Turn::Early(_)) {
+                        self.blame(None);
+                    }
                     match turn {
                         Turn::Done => {}
                         Turn::Empty => thread::park(),
@@ -120,6 +135,7 @@ impl Desk {
                     let wait = wait.min(RETRY_MAX);
                     tries = tries.saturating_add(1);
                     let next = show_duration(wait);
+                    self.blame(Some(why.clone()));
                     complain(&format!("{}: not sent: {why}; next try in {next}", self.name));
                     self.rest(&settings, sys::monotonic().after(wait));
                 }

@@ -1,12 +1,16 @@
 //! Sockets of ours in going's run directory, which nobody but our own user and root
-//! can open, unless one is given to somebody else.
+//! can open, unless one is given to somebody else; and the one by which goingctl comes.
 
 use std::fs::{self, Permissions};
-use std::io;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use crate::client::{Place, alerts};
+use crate::protocol::{Decoder, Message};
 
 /// Who comes has all of it in hand, and takes no longer between two pieces.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -37,4 +41,72 @@ pub fn accept(listener: &UnixListener) -> Option<UnixStream> {
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
     stream.set_write_timeout(Some(PATIENCE)).ok()?;
     Some(stream)
+}
+
+/// The socket of goingctl.
+#[derive(Debug)]
+pub struct Door {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl Door {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// As [`bind`]; or another one of us has it.
+    pub fn open(place: &Place) -> io::Result<Door> {
+        let path = alerts::socket(place);
+        if UnixStream::connect(&path).is_ok() {
+            return Err(io::Error::other("another going-alert listens there"));
+        }
+        Ok(Door { listener: bind(&path, None)?, path })
+    }
+
+    /// Whether it can still be found.
+    pub fn is_there(&self) -> bool {
+        self.path.exists()
+    }
+
+    /// What to poll.
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
+    }
+
+    /// The next one who wants something, and what.
+    pub fn hear(&self) -> Option<(UnixStream, Message)> {
+        while let Some(mut stream) = accept(&self.listener) {
+            if let Some(message) = read(&mut stream) {
+                return Some((stream, message));
+            }
+        }
+        None
+    }
+}
+
+fn read(stream: &mut UnixStream) -> Option<Message> {
+    let mut decoder = Decoder::new();
+    let mut buffer = [0; 4096];
+    loop {
+        if let Some(message) = decoder.message().ok()? {
+            return Some(message);
+        }
+        match stream.read(&mut buffer) {
+            Ok(0) | Err(_) => return None,
+            Ok(length) => decoder.feed(buffer.get(..length)?),
+        }
+    }
+}
+
+/// Answers, if anybody still wants to know.
+pub fn answer(mut stream: UnixStream, messages: &[Message]) {
+    let mut bytes = Vec::new();
+    messages.iter().for_each(|message| message.write(&mut bytes));
+    let _ = stream.write_all(&bytes);
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
 }

@@ -35,6 +35,8 @@ pub struct Heard<'a> {
     pub number: usize,
     /// A line with its end; or a part of one, for those who want parts.
     pub text: &'a [u8],
+    /// The tags of the service.
+    pub tags: &'a [String],
 }
 
 /// How a log is read.
@@ -44,6 +46,7 @@ struct Manner {
     has_stamps: bool,
     /// The line that comes next has begun already.
     is_amid: bool,
+    tags: Vec<String>,
 }
 
 /// All logs.
@@ -82,9 +85,19 @@ impl Ear {
         self.is_due = true;
     }
 
+    /// Whether it hears this service.
+    pub fn knows(&self, service: &str) -> bool {
+        self.streams.iter().any(|stream| stream.source.service == service)
+    }
+
     /// What to poll.
     pub fn doorbell(&self) -> Option<BorrowedFd<'_>> {
         self.follower.as_ref().and_then(Follower::doorbell)
+    }
+
+    /// Whether there is more to hear at once.
+    pub fn has_more(&self) -> bool {
+        self.follower.as_ref().and_then(Follower::patience) == Some(Duration::ZERO)
     }
 
     /// How long to wait at most.
@@ -128,18 +141,23 @@ impl Ear {
             return;
         };
         (self.is_due, self.asked_at) = (false, Some(sys::monotonic()));
-        let sources: Vec<Source> = reply
-            .blocks
-            .iter()
-            .filter_map(|block| of(block, Wanted::Both).ok())
-            .flatten()
-            .collect();
-        let new: Vec<Source> = sources.into_iter().filter(|it| self.is_new(it)).collect();
+        let tags = |block: &Message| block.all("tag").map(str::to_owned).collect::<Vec<_>>();
+        let mut new: Vec<(Source, Vec<String>)> = Vec::new();
+        for block in &reply.blocks {
+            let service = block.get("service");
+            for (stream, manner) in self.streams.iter().zip(&mut self.manners) {
+                if Some(&*stream.source.service) == service {
+                    manner.tags = tags(block);
+                }
+            }
+            let sources = of(block, Wanted::Both).unwrap_or_default().into_iter();
+            new.extend(sources.filter(|it| self.is_new(it)).map(|it| (it, tags(block))));
+        }
         if new.is_empty() && !is_first {
             return;
         }
         let plain = self.plain(&new);
-        for source in new {
+        for (source, tags) in new {
             let choice = self.choice(&source, is_first);
             let has_stamps = !plain.contains(&source.service);
             let stream = match tail::plan(&source.path, &choice) {
@@ -151,7 +169,7 @@ impl Ear {
                 follower.add(&stream);
             }
             self.streams.push(stream);
-            self.manners.push(Manner { has_stamps, is_amid: false });
+            self.manners.push(Manner { has_stamps, is_amid: false, tags });
         }
         if is_first {
             let mut follower = Follower::new(&self.streams);
@@ -168,8 +186,8 @@ impl Ear {
     }
 
     /// Which of these services have no times in their logs.
-    fn plain(&self, sources: &[Source]) -> BTreeSet<String> {
-        let names: BTreeSet<String> = sources.iter().map(|it| it.service.clone()).collect();
+    fn plain(&self, sources: &[(Source, Vec<String>)]) -> BTreeSet<String> {
+        let names: BTreeSet<String> = sources.iter().map(|it| it.0.service.clone()).collect();
         if names.is_empty() {
             return names;
         }
@@ -253,7 +271,7 @@ impl Manner {
         let is_note = length > 0 && rest.starts_with(b"--- ");
         let text = if self.has_stamps { rest } else { line };
         if !is_note && !text.is_empty() {
-            take(&Heard { source: &stream.source, number, text });
+            take(&Heard { source: &stream.source, number, text, tags: &self.tags });
         }
         self.is_amid = !line.ends_with(b"\n");
         true

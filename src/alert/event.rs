@@ -36,11 +36,17 @@ pub enum Kind {
     Recovered,
     /// More happened than we were told.
     Lost,
+    /// Somebody wants a text to be told.
+    Notice,
+    /// It wrote what somebody looks for.
+    Keyword,
+    /// It wrote to its stderr.
+    Stderr,
 }
 
 impl Kind {
     /// The words for them, the gravest first.
-    pub const WORDS: [(&'static str, Kind); 13] = [
+    pub const WORDS: [(&'static str, Kind); 16] = [
         ("failed", Kind::Failed),
         ("quarantine", Kind::Quarantine),
         ("unhealthy", Kind::Unhealthy),
@@ -54,21 +60,30 @@ impl Kind {
         ("log", Kind::Log),
         ("recovered", Kind::Recovered),
         ("lost", Kind::Lost),
+        ("notice", Kind::Notice),
+        ("keyword", Kind::Keyword),
+        ("stderr", Kind::Stderr),
     ];
 
     /// What one wants to know who does not say what.
-    pub const USUAL: [Kind; 6] = [
+    pub const USUAL: [Kind; 7] = [
         Kind::UnexpectedExit,
         Kind::Quarantine,
         Kind::Failed,
         Kind::Unhealthy,
         Kind::Recovered,
         Kind::Lost,
+        Kind::Notice,
     ];
 
     /// Whether it begins a bad time, or belongs to one.
     pub fn is_bad(self) -> bool {
         matches!(self, Kind::Failed | Kind::Quarantine | Kind::Unhealthy | Kind::UnexpectedExit)
+    }
+
+    /// Whether it is found in what services write, of which there may be much.
+    pub fn is_written(self) -> bool {
+        matches!(self, Kind::Keyword | Kind::Stderr)
     }
 
     /// The event of this word.
@@ -225,7 +240,11 @@ pub fn text(alerts: &[Alert]) -> String {
         text.push_str(&format!("{} {}\n", alert.time(), alert.get("summary")));
         let mut lines = alert.facts.all("line").peekable();
         if lines.peek().is_some() {
-            text.push_str("  It wrote last:\n");
+            text.push_str(match alert.get("kind") {
+                "keyword" | "stderr" => "  It wrote:\n",
+                "notice" => "",
+                _ => "  It wrote last:\n",
+            });
         }
         for line in lines {
             text.push_str(&format!("    {line}\n"));

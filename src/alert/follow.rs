@@ -3,12 +3,18 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::desk::{self, Bell};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::door::Door;
+use super::ear::{Ear, millis as now};
 use super::event::{self, Alert, Kind};
+use super::finds::Finds;
 use super::folder::{self, Folder, Rule, Sight};
+use super::outlet::Outlet;
 use super::position::{Origin, Position};
 use super::settings::Settings;
 use super::start::complain;
@@ -29,12 +35,19 @@ const BATCH: usize = 64;
 /// All we know.
 #[derive(Debug)]
 pub struct Follower {
-    place: Place,
+    pub(super) place: Place,
     folder: PathBuf,
     root: PathBuf,
-    rules: Vec<Rule>,
+    pub(super) rules: Vec<Rule>,
     sight: Option<Sight>,
-    bells: Vec<Bell>,
+    pub(super) outlet: Outlet,
+    /// Where goingctl comes.
+    pub(super) door: Option<Door>,
+    /// Hears what services write, if somebody wants to know.
+    pub(super) ear: Option<Ear>,
+    pub(super) finds: Finds,
+    /// Of what has no number of going's.
+    count: u64,
     tags: HashMap<String, Vec<String>>,
     /// The bad times of services, by target.
     ledgers: HashMap<String, Ledger>,
@@ -48,10 +61,14 @@ impl Follower {
         Follower {
             place,
             folder,
+            outlet: Outlet::new(&root),
             root,
             rules: Vec::new(),
             sight: None,
-            bells: Vec::new(),
+            door: None,
+            ear: None,
+            finds: Finds::default(),
+            count: 0,
             tags: HashMap::new(),
             ledgers: HashMap::new(),
             said: String::new(),
@@ -68,8 +85,8 @@ impl Follower {
                     self.said = why;
                 }
             }
-            #[expect(clippy::disallowed_methods, reason = "nothing happens where no going is")]
-            std::thread::sleep(LOOK);
+            self.wait(None, LOOK);
+            self.serve();
         }
     }
 
@@ -92,12 +109,16 @@ impl Follower {
             complain("there is a going again");
             self.said.clear();
         }
+        self.open_door();
+        let mut is_full = false;
         loop {
+            let has_more = self.ear.as_ref().is_some_and(Ear::has_more);
+            let patience = if is_full || has_more { Duration::ZERO } else { LOOK };
+            self.wait(Some(client.as_fd()), patience);
             let mut events = Vec::new();
-            let mut patience = LOOK;
             let mut ending = Ok(());
             while events.len() < BATCH {
-                match client.next(patience) {
+                match client.next(Duration::ZERO) {
                     Ok(Some(message)) => events.push(message),
                     Ok(None) => break,
                     // What it said before it went is to be told nevertheless.
@@ -106,12 +127,14 @@ impl Follower {
                         break;
                     }
                 }
-                patience = Duration::ZERO;
             }
+            is_full = events.len() >= BATCH;
             self.look();
+            self.serve();
             for message in &events {
                 self.put(message, &mut position).map_err(failed)?;
             }
+            self.hear().map_err(failed)?;
             self.settle().map_err(failed)?;
             for ledger in self.ledgers.values_mut() {
                 ledger.save().map_err(failed)?;
@@ -123,8 +146,35 @@ impl Follower {
         }
     }
 
+    /// Waits until somebody has something to say, or for so long.
+    fn wait(&self, going: Option<BorrowedFd<'_>>, patience: Duration) {
+        let all = going.into_iter().chain(self.door.as_ref().map(Door::as_fd));
+        let mut fds: Vec<PollFd> = all.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+        let _ = poll(&mut fds, PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX));
+    }
+
+    /// Lets goingctl in.
+    fn open_door(&mut self) {
+        if self.door.as_ref().is_some_and(Door::is_there) {
+            return;
+        }
+        match Door::open(&self.place) {
+            Ok(door) => self.door = Some(door),
+            Err(error) => {
+                let why = sys::explain(&error);
+                complain(&format!("goingctl alerts and notify will not find us: {why}"));
+            }
+        }
+    }
+
+    /// What tells a message from all others that are no events of going.
+    pub(super) fn mark(&mut self, kind: &str) -> String {
+        self.count = self.count.saturating_add(1);
+        format!("{kind}.{}.{}.{}", std::process::id(), sys::monotonic().0, self.count)
+    }
+
     /// Reads our files again if they have changed.
-    fn look(&mut self) {
+    pub(super) fn look(&mut self) {
         let sight = folder::look(&self.folder);
         if self.sight.as_ref() == Some(&sight) {
             return;
@@ -157,18 +207,7 @@ impl Follower {
         let kept: Vec<Rule> = self.rules.iter().filter(|it| is_bad(&it.name)).cloned().collect();
         folder.rules.extend(kept);
         self.rules = folder.rules;
-        for rule in &self.rules {
-            if self.bells.iter().all(|bell| bell.name() != rule.name) {
-                match desk::open(self.root.clone(), &rule.name) {
-                    Ok(bell) => self.bells.push(bell),
-                    Err(error) => complain(&format!("{}: {}", rule.name, sys::explain(&error))),
-                }
-            }
-        }
-        for bell in &self.bells {
-            let rule = self.rules.iter().find(|rule| rule.name == bell.name());
-            bell.change(rule.map(|rule| rule.settings.clone()));
-        }
+        self.outlet.adopt(&self.rules);
     }
 
     /// Puts one event where it belongs.
@@ -179,6 +218,10 @@ impl Follower {
         let kinds = event::kinds(message);
         let service = message.get("service").unwrap_or_default();
         let at = now().saturating_sub(message.number("ago-ms").unwrap_or(0));
+        let is_known = service.is_empty() || self.ear.as_ref().is_none_or(|it| it.knows(service));
+        if !is_known || kinds.contains(&Kind::Config) {
+            self.ear.iter_mut().for_each(Ear::ask_again);
+        }
         self.open_ledgers();
         self.ledgers.values_mut().for_each(|ledger| ledger.note(service, &kinds, at));
         let wants = |rule: &Rule| kinds.iter().any(|kind| rule.settings.event.contains(kind));
@@ -203,7 +246,7 @@ impl Follower {
                 Some(lost) => format!("{}.{lost}", position.mark()),
                 None => position.mark(),
             };
-            spool(&self.bells, rule, &alert, &mark)?;
+            self.outlet.send(rule, &alert, &mark)?;
         }
         Ok(())
     }
@@ -221,13 +264,14 @@ impl Follower {
     /// Tells whose bad times are over.
     fn settle(&mut self) -> io::Result<()> {
         self.open_ledgers();
+        self.outlet.settle(&self.rules)?;
         let now = now();
         for rule in &self.rules {
             let Some(ledger) = self.ledgers.get_mut(&rule.name) else { continue };
             for trouble in ledger.settle(now, rule.settings.calm) {
                 if rule.settings.event.contains(&Kind::Recovered) {
                     let mark = format!("recovered.{}.{}", trouble.since, trouble.service);
-                    spool(&self.bells, rule, &recovery(&trouble, rule, now), &mark)?;
+                    self.outlet.put(rule, &recovery(&trouble, rule, now), &mark)?;
                 }
             }
         }
@@ -254,23 +298,6 @@ impl Follower {
     }
 }
 
-/// Milliseconds since 1970.
-fn now() -> u64 {
-    u64::try_from(sys::wall_seconds()).unwrap_or(0).saturating_mul(1000)
-}
-
-/// Puts a message where its target finds it.
-fn spool(bells: &[Bell], rule: &Rule, alert: &Alert, mark: &str) -> io::Result<()> {
-    let Some(bell) = bells.iter().find(|bell| bell.name() == rule.name) else { return Ok(()) };
-    let room = usize::try_from(rule.settings.spool).unwrap_or(usize::MAX);
-    let dropped = bell.spool().put(alert, mark, room)?;
-    if dropped > 0 {
-        complain(&format!("{}: spool is full, {dropped} dropped", rule.name));
-    }
-    bell.ring();
-    Ok(())
-}
-
 /// What is told when a bad time is over.
 fn recovery(trouble: &Trouble, rule: &Rule, now: u64) -> Alert {
     let service = &trouble.service;
@@ -288,7 +315,7 @@ fn recovery(trouble: &Trouble, rule: &Rule, now: u64) -> Alert {
 }
 
 /// Whether somebody wants to know of this service. What is about none is for all.
-fn is_about(settings: &Settings, service: &str, tags: &[String]) -> bool {
+pub fn is_about(settings: &Settings, service: &str, tags: &[String]) -> bool {
     service.is_empty()
         || settings.service.iter().any(|pattern| match pattern.strip_prefix('@') {
             Some(tag) => tags.iter().any(|it| it == tag),

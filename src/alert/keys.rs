@@ -4,8 +4,9 @@
 use super::every;
 use super::settings::Settings;
 use super::values::{
-    SHAPES, TLS, add_addresses, add_events, add_services, read_address, read_command,
-    read_facility, read_hook, read_lines, read_server, read_source, read_spool, read_timeout,
+    SHAPES, TLS, add_addresses, add_events, add_keyword, add_services, read_address, read_command,
+    read_facility, read_hook, read_limit, read_lines, read_server, read_source, read_spool,
+    read_timeout,
 };
 use crate::config::Complaint;
 use crate::config::grammar::{self, Line, show};
@@ -42,9 +43,16 @@ pub static KEYS: &[Key] = &[
     Key {
         name: "event",
         repeats: true,
-        default: "unexpected-exit quarantine failed unhealthy recovered lost",
+        default: "unexpected-exit quarantine failed unhealthy recovered lost notice",
         set: |to, value| add_events(&mut to.event, value),
         clear: |to| to.event.clear(),
+    },
+    Key {
+        name: "keyword",
+        repeats: true,
+        set: |to, value| add_keyword(&mut to.keyword, value),
+        clear: |to| to.keyword.clear(),
+        ..PLAIN
     },
     Key {
         name: "command",
@@ -133,6 +141,12 @@ pub static KEYS: &[Key] = &[
         name: "calm",
         default: "5m",
         set: |to, value| store(&mut to.calm, value, read_duration),
+        ..PLAIN
+    },
+    Key {
+        name: "limit",
+        default: "100/1h",
+        set: |to, value| store(&mut to.limit, value, read_limit),
         ..PLAIN
     },
     Key {
@@ -227,6 +241,10 @@ const COMPANY: [(&str, &[&str]); 9] = [
 /// What no single line can tell.
 fn check_whole(settings: &Settings, seen: &Seen) -> Option<Complaint> {
     let line = |key| line_of(seen, key);
+    if settings.event.contains(&super::event::Kind::Keyword) && settings.keyword.is_empty() {
+        let text = "event= has \"keyword\" in it, but there is no keyword=".to_owned();
+        return Some(Complaint { line: line("event"), message: text });
+    }
     let complain = |key, text: &str| Some(Complaint { line: line(key), message: text.to_owned() });
     let is_mailgun =
         settings.webhook.is_some() && settings.shape == super::settings::Shape::Mailgun;

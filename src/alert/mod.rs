@@ -3,17 +3,21 @@
 //! neither its own death nor that of a mail server costs a message. It never
 //! commands a service, and nobody who is slow to listen keeps another one waiting.
 
+mod answer;
 mod deliver;
 mod desk;
 mod door;
 mod ear;
 mod event;
 mod every;
+mod finds;
 mod folder;
 mod follow;
 pub mod keys;
+mod limit;
 mod listen;
 mod options;
+mod outlet;
 mod position;
 mod settings;
 mod spool;

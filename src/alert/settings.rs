@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use regex::bytes::Regex;
+
 use super::event::Kind;
 use super::every::Every;
+use crate::config::Burst;
 
 /// All of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +15,8 @@ pub struct Settings {
     pub service: Vec<String>,
     /// Of these events.
     pub event: Vec<Kind>,
+    /// What is looked for in what services write.
+    pub keyword: Vec<Pattern>,
     /// Addresses that get mail.
     pub mail: Vec<String>,
     /// Who it is from; us, if it does not say.
@@ -45,6 +50,8 @@ pub struct Settings {
     /// How long a service must be up until its bad time is over; nothing if each event
     /// is told.
     pub calm: Duration,
+    /// So many messages within so long are told.
+    pub limit: Option<Burst>,
     /// So many messages wait at most.
     pub spool: u32,
 }
@@ -54,6 +61,7 @@ impl Default for Settings {
         Settings {
             service: vec!["*".to_owned()],
             event: Kind::USUAL.to_vec(),
+            keyword: Vec::new(),
             mail: Vec::new(),
             from: None,
             smtp: None,
@@ -70,10 +78,23 @@ impl Default for Settings {
             lines: 10,
             every: Every::Now,
             calm: Duration::from_secs(300),
+            limit: Some(Burst { count: 100, within: Duration::from_secs(3600) }),
             spool: 1000,
         }
     }
 }
+
+/// What is looked for.
+#[derive(Debug, Clone)]
+pub struct Pattern(pub Regex);
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Pattern) -> bool {
+        self.0.as_str() == other.0.as_str()
+    }
+}
+
+impl Eq for Pattern {}
 
 /// A server and its port.
 #[derive(Debug, Clone, PartialEq, Eq)]

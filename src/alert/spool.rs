@@ -57,6 +57,15 @@ impl Spool {
         Ok(names)
     }
 
+    /// How many wait, and how many will never be taken.
+    ///
+    /// # Errors
+    /// As [`Spool::list`].
+    pub fn counts(&self) -> io::Result<(usize, usize)> {
+        let (waiting, all) = (self.list()?.len(), self.all()?.len());
+        Ok((waiting, all.saturating_sub(waiting)))
+    }
+
     fn all(&self) -> io::Result<Vec<String>> {
         let entries = match fs::read_dir(&self.folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

@@ -4,7 +4,10 @@
 use std::time::Duration;
 
 use super::event::Kind;
-use super::settings::{Hook, Server, Shape, Source, Tls};
+use regex::bytes::RegexBuilder;
+
+use super::settings::{Hook, Pattern, Server, Shape, Source, Tls};
+use crate::config::Burst;
 use crate::config::grammar::{blank_separated, show, split};
 use crate::config::nearest::nearest;
 use crate::config::template::is_name;
@@ -37,6 +40,9 @@ const FACILITIES: &Choices<u8> = &[
     ("local7", 23),
 ];
 
+/// In bytes, of a pattern that is ready to be looked for.
+const KEYWORD_MAX: usize = 1024 * 1024;
+
 /// More would be a list of the wrong kind.
 const LINES_MAX: u32 = 1000;
 /// A directory of more files is slow.
@@ -61,7 +67,9 @@ pub fn add_services(place: &mut Vec<String>, value: &str) -> Result<(), String> 
 pub fn add_events(place: &mut Vec<Kind>, value: &str) -> Result<(), String> {
     for word in blank_separated(value) {
         if word == "all" {
-            *place = Kind::WORDS.iter().map(|(_, kind)| *kind).collect();
+            let all = Kind::WORDS.iter().map(|(_, kind)| *kind);
+            let new: Vec<_> = all.filter(|it| !it.is_written() && !place.contains(it)).collect();
+            place.extend(new);
             continue;
         }
         let Some(kind) = Kind::read(word) else {
@@ -74,6 +82,31 @@ pub fn add_events(place: &mut Vec<Kind>, value: &str) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// One more pattern to look for.
+pub fn add_keyword(place: &mut Vec<Pattern>, value: &str) -> Result<(), String> {
+    let built = RegexBuilder::new(value).case_insensitive(true).size_limit(KEYWORD_MAX).build();
+    let regex = built.map_err(|error| {
+        // The last line says it, the others draw it.
+        let text = error.to_string();
+        let text = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
+        format!("is {}, but that is no pattern: {text}", show(value))
+    })?;
+    place.push(Pattern(regex));
+    Ok(())
+}
+
+/// So many within so long.
+pub fn read_limit(word: &str) -> Result<Option<Burst>, Must> {
+    if word == "none" {
+        return Ok(None);
+    }
+    const FORM: Must = "messages/duration such as 20/1h, or none";
+    let (count, within) = word.split_once('/').ok_or(FORM)?;
+    let count = read_count(count).and_then(|count| u16::try_from(count).ok()).ok_or(FORM)?;
+    let within = read_duration(within)?;
+    if count == 0 || within.is_zero() { Err(FORM) } else { Ok(Some(Burst { count, within })) }
 }
 
 /// One address for mail.
@@ -236,6 +269,6 @@ mod tests {
         let why = add_events(&mut list, "quarantined").unwrap_err();
         assert!(why.ends_with("it is not an event; did you mean \"quarantine\"?"), "{why}");
         add_events(&mut list, "all").unwrap();
-        assert_eq!(list.len(), Kind::WORDS.len());
+        assert_eq!(list.len(), Kind::WORDS.len() - 2, "but for what is written");
     }
 }

@@ -1,6 +1,7 @@
 //! The connection to going. Nothing here waits for ever unless it was asked to:
 //! a going that is stopped, stuck or gone is told from one that answers.
 
+pub mod alerts;
 pub mod json;
 pub mod listeners;
 pub mod log;

@@ -3,6 +3,7 @@
 //! a pipe as well, only without color and without moving about.
 
 mod act;
+mod alerts;
 mod check;
 mod clear;
 mod complete;
@@ -140,6 +141,8 @@ fn perform(session: &Session, matches: &ArgMatches) -> Result<Ending, Trouble> {
         "clear-log" => clear::clear(session, inner),
         "reopen-logs" => clear::reopen(session),
         "send" => send::send(session, inner),
+        "notify" => alerts::notify(session, inner),
+        "alerts" => alerts::alerts(session, inner),
         "fg" => foreground::foreground(session, inner),
         "top" => top::top(session),
         "wait" => wait::wait(session, inner),

@@ -169,7 +169,7 @@ const WRITING: [Entry; 4] = [
 ];
 
 /// The commands about going itself.
-const ABOUT_GOING: [Entry; 7] = [
+const ABOUT_GOING: [Entry; 9] = [
     ("metrics", "Show figures in the format of OpenMetrics", |it| {
         it.arg(
             path("file", 'o', "FILE")
@@ -181,6 +181,16 @@ const ABOUT_GOING: [Entry; 7] = [
                 .value_parser(duration)
                 .requires("file"),
         )
+    }),
+    ("notify", "Have going-alert tell people a text", |it| {
+        let text = Arg::new("text").value_name("TEXT").num_args(1..).required(true);
+        it.arg(text).arg(targets("to", "Tell this target, and no other one"))
+    }),
+    ("alerts", "Show whom going-alert tells, and what waits to be sent", |it| {
+        let span = option("for", "TIME", "For so long, such as 2h, and not until it is unmuted");
+        it.arg(targets("mute", "Tell this target nothing for now").conflicts_with("unmute"))
+            .arg(targets("unmute", "Tell this target again"))
+            .arg(span.value_parser(duration).requires("mute"))
     }),
     ("self", "Show what going itself uses, beside its budgets", |it| it),
     ("upgrade", "Have going become the program that is installed now", |it| it),
@@ -205,6 +215,11 @@ pub fn flag(name: &'static str) -> Arg {
 /// An option with a value.
 pub fn option(name: &'static str, value: &'static str, help: &'static str) -> Arg {
     Arg::new(name).long(name).value_name(value).help(help)
+}
+
+/// Targets of going-alert.
+fn targets(name: &'static str, help: &'static str) -> Arg {
+    option(name, "TARGET", help).action(ArgAction::Append)
 }
 
 /// An option whose value is a path.
